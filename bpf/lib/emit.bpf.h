@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Records: reserve, fill, submit. Every record offered is sent, dropped (ring full) or throttled
+ * (budget spent), and counted once as offered and once as what became of it. */
+#pragma once
+#include "lib/state.bpf.h"
+
+#define KMN_RB_NO_WAKEUP \
+	1 /* BPF_RB_NO_WAKEUP: user space drains by timer; a wake-up costs 300 ns */
+
+const volatile __u32 kmn_instance; /* set by the loader before load */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 1024 * 1024);
+} kmn_findings SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 * 1024 * 1024);
+} kmn_telemetry SEC(".maps");
+
+static __always_inline void kmn_ring_count(enum kmn_ring ring, __u32 word)
+{
+	kmn_count(ring * KMN_C_RING_WORDS + word);
+}
+
+/* The budget said no: account for the record that is not sent. */
+static __always_inline void kmn_throttled(enum kmn_ring ring)
+{
+	kmn_ring_count(ring, KMN_C_OFFERED);
+	kmn_ring_count(ring, KMN_C_THROTTLED);
+}
+
+/* A zeroed record of a constant size with its head filled (pid, start_ns and cgroup_id are the
+ * caller's); NULL and counted when the ring is full. ring: a constant, so one branch remains. */
+static __always_inline void *kmn_reserve(enum kmn_ring ring, __u8 part, __u8 kind, __u64 gen,
+					 __u32 size)
+{
+	struct kmn_event *ev;
+
+	kmn_ring_count(ring, KMN_C_OFFERED);
+	if (ring == KMN_FINDINGS)
+		ev = bpf_ringbuf_reserve(&kmn_findings, size, 0);
+	else
+		ev = bpf_ringbuf_reserve(&kmn_telemetry, size, 0);
+	if (!ev) {
+		kmn_ring_count(ring, KMN_C_DROPPED);
+		return NULL;
+	}
+	__builtin_memset(ev, 0, size);
+	ev->time_ns = kmn_now();
+	ev->gen = gen;
+	ev->size = size;
+	ev->instance = kmn_instance;
+	ev->part = part;
+	ev->kind = kind;
+	ev->cpu = bpf_get_smp_processor_id();
+	return ev;
+}
+
+static __always_inline void kmn_submit(enum kmn_ring ring, void *ev)
+{
+	bpf_ringbuf_submit(ev, KMN_RB_NO_WAKEUP);
+	kmn_ring_count(ring, KMN_C_SENT);
+}

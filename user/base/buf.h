@@ -1,0 +1,25 @@
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A growing or a fixed run of bytes. A fixed one (buf_fixed) never allocates: what does not fit is
+ * left out and cut is set. Zero initialised is an empty growing one. */
+struct buf {
+	char *data;
+	size_t len, cap;
+	bool fixed, cut; /* cut: something was left out (no room, or no memory) */
+};
+
+struct buf buf_fixed(void *mem, size_t cap);
+void buf_free(struct buf *b);  /* leaves it empty; a fixed one keeps its memory */
+void buf_reset(struct buf *b); /* empty, memory kept */
+void buf_add(struct buf *b, const void *data, size_t len);
+void buf_puts(struct buf *b, const char *text);
+void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* The text with a NUL behind it that is not counted; "" when there was no memory. */
+const char *buf_text(struct buf *b);
+
+/* Add len bytes for a terminal or a log line: C0, C1, DEL, bidi controls and bytes that are not
+ * UTF-8 come out as \xNN, so that a hostile name does nothing. */
+void buf_add_safe(struct buf *b, const char *text, size_t len);

@@ -1,0 +1,29 @@
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/buf.h"
+#include "base/text.h"
+
+/* Streaming JSON writer onto a buf. No allocation of its own; exact 64-bit numbers; bytes that are
+ * not UTF-8 come out as U+FFFD. key: NULL inside an array and at the top. At most 32 levels: deeper
+ * sets bad. source: RFC 8259. */
+struct json {
+	struct buf *out;
+	uint32_t level;
+	uint32_t started; /* bit per level: something stands there, so a comma comes first */
+	bool bad;
+};
+
+struct json json_on(struct buf *out);
+void json_object(struct json *j, const char *key);
+void json_array(struct json *j, const char *key);
+void json_end(struct json *j); /* of the innermost object or array */
+void json_u64(struct json *j, const char *key, uint64_t v);
+void json_i64(struct json *j, const char *key, int64_t v);
+void json_double(struct json *j, const char *key, double v); /* NaN and infinity: null */
+void json_bool(struct json *j, const char *key, bool v);
+void json_null(struct json *j, const char *key);
+void json_str(struct json *j, const char *key, const char *v);	/* NULL: null */
+void json_text(struct json *j, const char *key, struct text v); /* {NULL, 0}: null */
+void json_printf(struct json *j, const char *key, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));

@@ -1,0 +1,20 @@
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* Borrowed bytes, not NUL-terminated, of any content; {NULL, 0} = unknown or absent. */
+struct text {
+	const char *p;
+	uint32_t len;
+};
+
+static inline struct text text_of(const char *s)
+{
+	return (struct text){ s, s ? (uint32_t)strlen(s) : 0 };
+}
+
+static inline int text_is(struct text t, const char *s)
+{
+	return t.p && strlen(s) == t.len && !memcmp(t.p, s, t.len);
+}

@@ -1,0 +1,40 @@
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/json.h"
+
+/* One place in the kernel where a program of ours hangs. Attached is not enforced: only a canary
+ * that the program itself has seen makes it proven. */
+enum hook_state { HOOK_OFF, HOOK_ATTACHED, HOOK_PROVEN, HOOK_FAILED };
+
+struct hook {
+	char name[64];	  /* "tc/eth0/ingress", "tp_btf/sched_process_exec" */
+	uint8_t part;	  /* enum kmn_part_id of its owner */
+	const char *type; /* attach type: tcx clsact cgroup tp_btf fentry lsm ... (static text) */
+	const char *rung; /* for enforcement: lsm fmod_ret fanotify kill detect; NULL = none */
+	bool survives;	  /* enforcement or events go on when the daemon dies (pinned) */
+	bool required;	  /* when it is not proven, its owner is degraded */
+	enum hook_state state;
+	uint64_t proven_ns;  /* boot clock of the last proof */
+	uint64_t proven_gen; /* policy generation that the canary saw */
+	char why[160];	     /* reason of off and failed; "" otherwise */
+};
+
+struct hook_table; /* at most HOOKS_MAX hooks, in the order they were added */
+#define HOOKS_MAX 4096
+
+struct hook_table *hook_table_new(void);
+void hook_table_free(struct hook_table *t);
+
+/* The hook of that name, made when it is new; NULL when the table is full (logged, counted). */
+struct hook *hook_get(struct hook_table *t, uint8_t part, const char *name);
+void hook_remove(struct hook_table *t, const char *name);
+void hook_failed(struct hook *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void hook_proven(struct hook *h, uint64_t gen);
+
+/* Walk: h = hook_next(t, NULL), then hook_next(t, h), until NULL. */
+struct hook *hook_next(struct hook_table *t, const struct hook *h);
+
+/* Worst required hook of a part: is it all proven, and if not, which hook and why. */
+bool hook_part_proven(struct hook_table *t, uint8_t part, const struct hook **worst);
+void hook_json(const struct hook *h, struct json *j);

@@ -1,0 +1,41 @@
+#pragma once
+#include <stdint.h>
+#include "core/module.h"
+#include "policy/policy.h"
+
+/* parse -> validate all -> compile all -> stage all -> commit (one store of the generation word).
+ * Any error before the commit leaves the old generation in force, whole; after it nothing can fail.
+ */
+
+struct policy_diag *policy_diag_new(void);
+void policy_diag_free(struct policy_diag *d);
+/* All diagnostics, in file order, for a person (colour: ANSI) or as a JSON array. */
+void policy_diag_text(struct policy_diag *d, bool colour, struct buf *out);
+void policy_diag_json(struct policy_diag *d, struct json *j);
+
+/* Parse, merge parents and check against the schemas of the modules (NULL-terminated array). files:
+ * one or more; a later one is laid over the earlier. NULL when there are errors (in d). */
+struct policy *policy_load(const char *const *files, unsigned n,
+			   const struct kmn_module *const *modules, struct policy_diag *d);
+void policy_free(struct policy *p);
+
+/* The JSON Schema (draft 2020-12) of a whole policy file. */
+void policy_schema(const struct kmn_module *const *modules, struct json *j);
+/* The merged policy as YAML, each line with its origin as a comment when origins is set. */
+void policy_print(const struct policy *p, bool origins, struct buf *out);
+/* What differs, one line per key: "- path: old", "+ path: new". Number of differences. */
+unsigned policy_diff(const struct policy *a, const struct policy *b, struct buf *out);
+
+/* One transaction's end, kept for status and reload. */
+struct policy_outcome {
+	int status;   /* 0: committed */
+	uint64_t gen; /* in force after it */
+	uint64_t took_ns;
+	const char *stage; /* parse compile stage commit: where it failed */
+};
+
+/* selves[i] belongs to modules[i]. gen: the one in force; the new one is gen + 1. Waits until the
+ * idle half is free of readers (grace period) before it stages. */
+int policy_apply(const struct kmn_module *const *modules, void *const *selves,
+		 struct worker_pool *workers, struct kmn_state *state, uint64_t memory_limit,
+		 const struct policy *p, struct policy_diag *d, struct policy_outcome *out);
