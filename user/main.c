@@ -2,5 +2,5 @@
 
 int main(void)
 {
-	return kmn_modules[0] ? 0 : 1;
+	return kmn_roof.modules[0] ? 0 : 1;
 }

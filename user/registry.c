@@ -7,14 +7,14 @@
 #include "services.def"
 #undef KMN_SERVICE
 
-const struct kmn_module *const kmn_modules[] = {
+static const struct kmn_module *const modules[] = {
 #define KMN_MODULE(id, name) &name##_module,
 #include "modules.def"
 #undef KMN_MODULE
 	NULL
 };
 
-const struct kmn_part *const kmn_services[] = {
+static const struct kmn_part *const services[] = {
 #define KMN_SERVICE(id, name) &name##_service,
 #include "services.def"
 #undef KMN_SERVICE
@@ -23,4 +23,6 @@ const struct kmn_part *const kmn_services[] = {
 
 extern const struct worker_job net_list_job;
 
-const struct worker_job *const kmn_jobs[] = { &net_list_job, NULL };
+static const struct worker_job *const jobs[] = { &net_list_job, NULL };
+
+const struct kmn_roof kmn_roof = { services, modules, jobs };

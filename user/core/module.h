@@ -111,3 +111,11 @@ struct kmn_module {
 	/* policy explain: each rule, its effective mode and why; every implicit rule. */
 	void (*explain)(const struct policy *policy, const void *plan, struct json *j);
 };
+
+/* What the binary is made of, in the order in which parts start: services, then modules. Each array
+ * ends with NULL. registry.c has the one instance; main() hands it down. */
+struct kmn_roof {
+	const struct kmn_part *const *services;
+	const struct kmn_module *const *modules;
+	const struct worker_job *const *jobs; /* what workers can do */
+};
