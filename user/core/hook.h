@@ -15,6 +15,8 @@ struct hook {
 	bool survives;	  /* enforcement or events go on when the daemon dies (pinned) */
 	bool required;	  /* when it is not proven, its owner is degraded */
 	enum hook_state state;
+	int ifindex; /* of a packet hook; 0 = none */
+	bool egress;
 	uint64_t proven_ns;  /* boot clock of the last proof */
 	uint64_t proven_gen; /* policy generation that the canary saw */
 	char why[160];	     /* reason of off and failed; "" otherwise */
