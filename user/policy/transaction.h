@@ -26,16 +26,22 @@ void policy_print(const struct policy *p, bool origins, struct buf *out);
 /* What differs, one line per key: "- path: old", "+ path: new". Number of differences. */
 unsigned policy_diff(const struct policy *a, const struct policy *b, struct buf *out);
 
-/* One transaction's end, kept for status and reload. */
+/* One transaction's end, kept for status and reload. Zero it before the first and hand in the same
+ * one each time: live_bytes stays in it. */
 struct policy_outcome {
 	int status;   /* 0: committed */
 	uint64_t gen; /* in force after it */
-	uint64_t took_ns;
-	const char *stage; /* parse compile stage commit: where it failed */
+	uint64_t took_ns, grace_ns;
+	uint64_t live_bytes, new_bytes; /* kernel memory: half in force, half of the last attempt */
+	const char *stage;		/* compile memory grace stage commit: how far it came */
 };
 
-/* selves[i] belongs to modules[i]. gen: the one in force; the new one is gen + 1. Waits until the
- * idle half is free of readers (grace period) before it stages. */
+/* Compile all, check the memory of both halves, wait until no program can still read the idle half,
+ * stage all, commit. selves[i] belongs to modules[i]; a module without one (it could not start) is
+ * compiled, for its errors, and goes no further. The generation in force is state->gen; the new one
+ * is one more. memory_limit: bytes of kernel memory for both halves together, 0 = none; a policy's
+ * own limits.memory_mib goes before it. 0; -EINVAL when modules found errors (in d), -ENOSPC above
+ * the limit, or what stage() said: then the old generation is in force, whole. */
 int policy_apply(const struct kmn_module *const *modules, void *const *selves,
 		 struct worker_pool *workers, struct kmn_state *state, uint64_t memory_limit,
 		 const struct policy *p, struct policy_diag *d, struct policy_outcome *out);
