@@ -57,11 +57,12 @@ struct kmn_command {
 	const char *args;    /* "[--json] FILE" */
 	const char *summary; /* one line, for komainu help */
 	const char *help;    /* whole --help text below the usage line, examples included */
-	int (*run)(int argc,
-		   char **argv); /* argv[0] is the last word; returns an exit code, control/cli.h */
+	int (*run)(
+		int argc,
+		char **argv); /* argv[0] is the last word; returns an exit code, core/command.h */
 };
 
-/* A metric family in Prometheus terms; write samples by metrics_*() of control/metrics.h. */
+/* A metric family in Prometheus terms; write samples by metrics_*() of base/metrics.h. */
 struct kmn_metrics;
 
 struct kmn_part {
