@@ -54,6 +54,16 @@ struct event_field {
 	};
 };
 
+/* A text longer than its bound is cut before it is stored: 8 KiB, 64 KiB for the arguments of the
+ * process itself. How long it was stands here, found by the address of the text. */
+#define EVENT_TEXT_MAX 8192
+#define EVENT_ARGS_MAX 65536
+#define EVENT_CUTS_MAX 16
+struct event_cut {
+	const char *p;
+	uint64_t len; /* bytes before the cut */
+};
+
 #define EVENT_FIELDS_MAX 48
 struct event {
 	uint64_t seq;	  /* of the stream, set by the store; starts at 1 and has no holes */
@@ -65,19 +75,38 @@ struct event {
 	uint32_t rule_id;    /* 0: none */
 	struct text rule;    /* its name in the policy */
 	struct text message; /* one sentence for a person; may be absent */
+	/* Whose act, as the record says; pid 0: not known. event_emit() makes who of it. */
+	uint32_t pid;
+	uint64_t start_ns, cgroup_id;
 	struct process_chain who;
-	uint32_t n;
+	uint32_t n, n_cuts;
+	uint32_t left_out; /* fields and cuts for which there was no room */
 	struct event_field fields[EVENT_FIELDS_MAX];
+	struct event_cut cuts[EVENT_CUTS_MAX];
 };
 
 void event_init(struct event *ev, uint8_t part, uint8_t kind, enum event_stream stream);
-/* Add a field; one too many is left out, counted by event_stats. Texts are borrowed until emitted.
- */
+/* Add a field; one too many is left out and counted. Texts are borrowed until emitted. */
 void event_u64(struct event *ev, enum event_field_id id, uint64_t v);
 void event_text(struct event *ev, enum event_field_id id, struct text v);
 void event_ip(struct event *ev, enum event_field_id id, const __u32 ip_be[4]);
 const struct event_field *event_get(const struct event *ev,
 				    enum event_field_id id); /* NULL: absent */
+uint64_t event_get_u64(const struct event *ev, enum event_field_id id, uint64_t otherwise);
+struct text event_get_text(const struct event *ev, enum event_field_id id); /* absent: {NULL, 0} */
+
+/* Cut every text to its bound and note how long it was. Idempotent. */
+void event_bound(struct event *ev);
+/* Bytes that a text of this event had before it was cut; 0: it is whole. */
+uint64_t event_cut_len(const struct event *ev, struct text t);
+
+/* Name and type of a field; NULL for an id that this version does not know. */
+const char *event_field_name(uint16_t id);
+/* Lower-case words of the enums above, for people and filters; "?" for a number out of range. */
+const char *event_severity_name(uint8_t severity); /* info low medium high critical */
+const char *event_action_name(uint8_t action);	   /* observed allowed denied would-deny error */
+const char *event_via_name(uint8_t via);
+const char *event_stream_name(uint8_t stream); /* findings telemetry */
 
 /* One kind of event of one part: how its record is checked and how the event reads. Renderers get
  * live events and stored ones alike, so they use nothing but the event. */
@@ -100,8 +129,28 @@ struct kmn_event_kind {
 	void (*ocsf)(const struct event *ev, struct json *j);
 };
 
-/* Where events go; handed down by the roof. */
+/* All kinds of all parts, for renderers and for the rings; kinds without an owner keep self NULL.
+ */
+struct event_part {
+	const char *name;
+	const struct kmn_event_kind *kinds; /* ends with kind 0 */
+	void *self;			    /* for enrich() */
+};
+struct event_kinds {
+	struct event_part part[KMN_PARTS];
+};
+/* Register a part; kinds may be NULL. The sensor's own kinds (part 0) are there from the start. */
+void event_kinds_init(struct event_kinds *k);
+void event_kinds_add(struct event_kinds *k, uint8_t part, const char *name,
+		     const struct kmn_event_kind *kinds, void *self);
+struct kmn_roof;
+void event_kinds_roof(struct event_kinds *k, const struct kmn_roof *roof); /* all, without self */
+const struct kmn_event_kind *event_kind_find(const struct event_kinds *k, uint8_t part,
+					     uint8_t kind);		/* NULL: unknown */
+const char *event_part_name(const struct event_kinds *k, uint8_t part); /* "part-7" if unknown */
+
+/* Where events go; handed down by the roof. See event/sink.h. */
 struct event_sink;
-/* Stamp, describe (who, when who.n is 0 and rec_pid is not), store. Never waits; never fails: what
- * the store cannot take is counted. */
+/* Stamp, describe (who, when who.n is 0 and pid is not), bound, store. In the loop's thread only.
+ * Never waits; never fails: what the store cannot take is counted. */
 void event_emit(struct event_sink *sink, struct event *ev);
