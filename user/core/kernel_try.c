@@ -30,46 +30,6 @@
 #define CALL(helper) ((struct bpf_insn){ .code = BPF_JMP | BPF_CALL, .imm = (helper) })
 #define EXIT ((struct bpf_insn){ .code = BPF_JMP | BPF_EXIT })
 
-struct
-try {
-	struct kernel *k;
-	const struct btf *btf;
-	char *log; /* TRY_LOG bytes */
-};
-
-static const char *reason(int err)
-{
-	return err == -ENOTSUPP_KERNEL ? "not supported on this machine" : strerror(-err);
-}
-
-/* What an operator may look at, by errno. */
-static const char *hint(const struct kernel *k, int err)
-{
-	if (err == -EPERM)
-		return k->lockdown == LOCKDOWN_CONFIDENTIALITY
-			       ? " (lockdown=confidentiality)"
-			       : " (lockdown? hardening? a missing capability?)";
-	if (err == -EINVAL)
-		return " (not built into this kernel)";
-	return "";
-}
-
-/* The verifier's own last words, or "". */
-static const char *last_words(char *log)
-{
-	char *end = strstr(log, "\nprocessed ");
-	char *line;
-
-	if (end)
-		*end = 0;
-	while (*log && log[strlen(log) - 1] == '\n')
-		log[strlen(log) - 1] = 0;
-	line = strrchr(log, '\n');
-	return line ? line + 1 : log;
-}
-
-/* ---- does bpf(2) work for us at all ---- */
-
 struct rights {
 	uint64_t caps; /* effective */
 	bool seccomp;  /* a filter is in force */
@@ -104,22 +64,61 @@ static bool has_cap(const struct rights *r, int cap)
 	return r->caps >> cap & 1;
 }
 
+struct trial {
+	struct kernel *k;
+	const struct btf *btf;
+	char *log; /* TRY_LOG bytes */
+	struct rights rights;
+};
+
+static const char *reason(int err)
+{
+	return err == -ENOTSUPP_KERNEL ? "not supported on this machine" : strerror(-err);
+}
+
+/* What an operator may look at, by errno. */
+static const char *hint(const struct trial *t, int err)
+{
+	if (err == -EPERM && !has_cap(&t->rights, CAP_SYS_ADMIN))
+		return " (a missing capability: root has it)";
+	if (err == -EPERM)
+		return t->k->lockdown == LOCKDOWN_CONFIDENTIALITY ? " (lockdown=confidentiality)"
+								  : " (lockdown? hardening?)";
+	if (err == -EINVAL)
+		return " (not built into this kernel)";
+	return "";
+}
+
+/* The verifier's own last words, or "". */
+static const char *last_words(char *log)
+{
+	char *end = strstr(log, "\nprocessed ");
+	char *line;
+
+	if (end)
+		*end = 0;
+	while (*log && log[strlen(log) - 1] == '\n')
+		log[strlen(log) - 1] = 0;
+	line = strrchr(log, '\n');
+	return line ? line + 1 : log;
+}
+
+/* ---- does bpf(2) work for us at all ---- */
+
 /* Why a map could not be made: missing rights, a filter, and a missing feature look alike in errno,
  * but an unknown command of bpf(2) is EINVAL only where the call reaches the kernel's own code. */
-static void explain_no_bpf(struct kernel *k, int err)
+static void explain_no_bpf(struct kernel *k, const struct rights *rights, int err)
 {
 	long r = syscall(SYS_bpf, 9999, NULL, 0);
 	bool reached = r < 0 && errno == EINVAL;
-	struct rights rights;
 
-	read_rights(&rights);
-	if (!has_cap(&rights, CAP_SYS_ADMIN) && !has_cap(&rights, CAP_BPF))
+	if (!has_cap(rights, CAP_SYS_ADMIN) && !has_cap(rights, CAP_BPF))
 		kernel_no(k, KERNEL_BPF, "this user may not call bpf(2): run it as root");
-	else if (rights.foreign)
+	else if (rights->foreign)
 		kernel_no(k, KERNEL_BPF,
 			  "root of a user namespace may not call bpf(2): run it outside of "
 			  "rootless containers");
-	else if (!reached && rights.seccomp)
+	else if (!reached && rights->seccomp)
 		kernel_no(k, KERNEL_BPF,
 			  "a seccomp filter refuses bpf(2) (%s): allow it in the profile of this "
 			  "container or service",
@@ -135,19 +134,19 @@ static void explain_no_bpf(struct kernel *k, int err)
 			  reason(err));
 }
 
-static bool try_bpf(struct try *t)
+static bool try_bpf(struct trial *t)
 {
 	kmn_auto(fd) int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "kmn_try", 4, 8, 1, NULL);
 
 	t->k->has[KERNEL_BPF] = fd >= 0;
 	if (fd < 0)
-		explain_no_bpf(t->k, fd);
+		explain_no_bpf(t->k, &t->rights, fd);
 	return fd >= 0;
 }
 
 /* ---- maps ---- */
 
-static void try_ringbuf(struct try *t)
+static void try_ringbuf(struct trial *t)
 {
 	__u32 bytes = (__u32)sysconf(_SC_PAGESIZE);
 	kmn_auto(fd) int fd = bpf_map_create(BPF_MAP_TYPE_RINGBUF, "kmn_try", 0, 0, bytes, NULL);
@@ -155,12 +154,12 @@ static void try_ringbuf(struct try *t)
 	t->k->has[KERNEL_RINGBUF] = fd >= 0;
 	if (fd < 0)
 		kernel_no(t->k, KERNEL_RINGBUF, "this kernel refuses ring buffers: %s%s",
-			  reason(fd), hint(t->k, fd));
+			  reason(fd), hint(t, fd));
 }
 
 KMN_AUTO_DEFINE(struct btf *, btf__free)
 
-static void try_sk_storage(struct try *t)
+static void try_sk_storage(struct trial *t)
 {
 	kmn_auto(btf__free) struct btf *btf = btf__new_empty();
 	LIBBPF_OPTS(bpf_map_create_opts, opts, .map_flags = BPF_F_NO_PREALLOC);
@@ -178,12 +177,12 @@ static void try_sk_storage(struct try *t)
 	t->k->has[KERNEL_SK_STORAGE] = r >= 0;
 	if (r < 0)
 		kernel_no(t->k, KERNEL_SK_STORAGE, "this kernel refuses socket storage: %s%s",
-			  reason(r), hint(t->k, r));
+			  reason(r), hint(t, r));
 }
 
 /* ---- programs ---- */
 
-static int load(struct try *t, enum bpf_prog_type type, enum bpf_attach_type attach, __u32 btf_id,
+static int load(struct trial *t, enum bpf_prog_type type, enum bpf_attach_type attach, __u32 btf_id,
 		const struct bpf_insn *insns, size_t n)
 {
 	LIBBPF_OPTS(bpf_prog_load_opts, opts, .expected_attach_type = attach,
@@ -195,7 +194,7 @@ static int load(struct try *t, enum bpf_prog_type type, enum bpf_attach_type att
 }
 
 /* Load and attach a program that does nothing to the first of the targets that BTF knows. */
-static void try_trace(struct try *t, enum kernel_feature f, const char *what,
+static void try_trace(struct trial *t, enum kernel_feature f, const char *what,
 		      enum bpf_prog_type type, enum bpf_attach_type attach, __u32 kind,
 		      const char *const *targets)
 {
@@ -218,17 +217,17 @@ static void try_trace(struct try *t, enum kernel_feature f, const char *what,
 	if (prog < 0) {
 		words = last_words(t->log);
 		kernel_no(t->k, f, "this kernel refuses %s: %s%s%s%s", what, reason(prog),
-			  hint(t->k, prog), *words ? ": " : "", words);
+			  hint(t, prog), *words ? ": " : "", words);
 		return;
 	}
 	link = bpf_raw_tracepoint_open(NULL, prog);
 	t->k->has[f] = link >= 0;
 	if (link < 0)
 		kernel_no(t->k, f, "this kernel loads %s but refuses to attach them: %s%s", what,
-			  reason(link), hint(t->k, link));
+			  reason(link), hint(t, link));
 }
 
-static void try_all_traces(struct try *t)
+static void try_all_traces(struct trial *t)
 {
 	/* Functions that are rarely called: the program hangs there for an instant. The first is
 	 * made for tests of just this. source: net/bpf/test_run.c */
@@ -247,7 +246,7 @@ static void try_all_traces(struct try *t)
 		  BTF_KIND_FUNC, fmod_ret);
 }
 
-static void try_probe_read(struct try *t)
+static void try_probe_read(struct trial *t)
 {
 	const struct bpf_insn nothing[] = { MOV_IMM(BPF_REG_0, 0), EXIT };
 	const struct bpf_insn reads[] = { MOV_REG(BPF_REG_1, BPF_REG_10),
@@ -274,7 +273,7 @@ static void try_probe_read(struct try *t)
 
 /* ---- places to attach ---- */
 
-static void try_tcx(struct try *t)
+static void try_tcx(struct trial *t)
 {
 	LIBBPF_OPTS(bpf_prog_query_opts, opts);
 	unsigned lo = if_nametoindex("lo");
@@ -283,10 +282,10 @@ static void try_tcx(struct try *t)
 	t->k->has[KERNEL_TCX] = !r;
 	if (r)
 		kernel_no(t->k, KERNEL_TCX, "this kernel refuses tcx: %s%s; clsact is used",
-			  reason(r), hint(t->k, r));
+			  reason(r), hint(t, r));
 }
 
-static void try_cgroup_link(struct try *t)
+static void try_cgroup_link(struct trial *t)
 {
 	const struct bpf_insn pass[] = { MOV_IMM(BPF_REG_0, CGROUP_PASS), EXIT };
 	kmn_auto(fd) int cgroup = -1, prog = -1, link = -1;
@@ -307,10 +306,10 @@ static void try_cgroup_link(struct try *t)
 	if (link < 0)
 		kernel_no(t->k, KERNEL_CGROUP_LINK, "this kernel refuses %s: %s%s",
 			  prog < 0 ? "cgroup programs" : "cgroup links", reason(link),
-			  hint(t->k, link));
+			  hint(t, link));
 }
 
-static void try_fanotify(struct try *t)
+static void try_fanotify(struct trial *t)
 {
 	kmn_auto(fd) int fan =
 		fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC | FAN_NONBLOCK, O_RDONLY | O_CLOEXEC);
@@ -328,15 +327,16 @@ static void try_fanotify(struct try *t)
 	else if (r)
 		kernel_no(t->k, KERNEL_FANOTIFY_PERM,
 			  "this kernel refuses fanotify permission events: %s%s", reason(r),
-			  hint(t->k, r));
+			  hint(t, r));
 }
 
 int kernel_try(struct kernel *k, const struct btf *btf)
 {
-	struct try t = { .k = k, .btf = btf, .log = malloc(TRY_LOG) };
+	struct trial t = { .k = k, .btf = btf, .log = malloc(TRY_LOG) };
 
 	if (!t.log)
 		return -ENOMEM;
+	read_rights(&t.rights);
 	try_fanotify(&t);
 	if (try_bpf(&t)) {
 		try_ringbuf(&t);
