@@ -58,13 +58,13 @@ struct event_field {
  * process itself. How long it was stands here, found by the address of the text. */
 #define EVENT_TEXT_MAX 8192
 #define EVENT_ARGS_MAX 65536
-#define EVENT_CUTS_MAX 16
 struct event_cut {
 	const char *p;
 	uint64_t len; /* bytes before the cut */
 };
 
 #define EVENT_FIELDS_MAX 48
+#define EVENT_CUTS_MAX (8 + 4 * PROCESS_CHAIN + EVENT_FIELDS_MAX) /* every text there can be */
 struct event {
 	uint64_t seq;	  /* of the stream, set by the store; starts at 1 and has no holes */
 	uint64_t time_ns; /* wall clock, ns since the epoch; set by event_emit() from boot_ns */
@@ -80,7 +80,8 @@ struct event {
 	uint64_t start_ns, cgroup_id;
 	struct process_chain who;
 	uint32_t n, n_cuts;
-	uint32_t left_out; /* fields and cuts for which there was no room */
+	uint32_t left_out; /* fields for which there was no room */
+	/* Only the first n and n_cuts are set; they stand last so that no one clears the rest. */
 	struct event_field fields[EVENT_FIELDS_MAX];
 	struct event_cut cuts[EVENT_CUTS_MAX];
 };
@@ -147,7 +148,7 @@ struct kmn_roof;
 void event_kinds_roof(struct event_kinds *k, const struct kmn_roof *roof); /* all, without self */
 const struct kmn_event_kind *event_kind_find(const struct event_kinds *k, uint8_t part,
 					     uint8_t kind);		/* NULL: unknown */
-const char *event_part_name(const struct event_kinds *k, uint8_t part); /* "part-7" if unknown */
+const char *event_part_name(const struct event_kinds *k, uint8_t part); /* "unknown" */
 
 /* Where events go; handed down by the roof. See event/sink.h. */
 struct event_sink;

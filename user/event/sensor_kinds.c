@@ -1,0 +1,2 @@
+#include "event/sensor_kinds.h"
+const struct kmn_event_kind sensor_kinds[] = { { 0 } };
