@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* owner: write onto each socket of IPv4 and IPv6 which process it belongs to.
+ * hook    cgroup2 root: sock_create, connect4/6, sendmsg4/6, post_bind4/6
+ * maps    writes net_owners, read by the packet programs when they report a denial
+ * sends   nothing
+ * fails   open: every program returns 1 (go on); without it denials name no process */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include "net/owner.bpf.h"
+
+const volatile __u8 kmn_probe_read;	     /* set by the loader: kernel memory may be read */
+const volatile __s32 kmn_cgroup_subsys = -1; /* ... and -1: containers live in cgroup2 */
+
+#define OWNER_GO_ON 1
+
+/* The head of the thread group names the process, as in every other record. */
+static __always_inline __u64 owner_start_ns(void)
+{
+	struct task_struct *task, *leader;
+
+	if (!kmn_probe_read)
+		return 0;
+	task = (struct task_struct *)bpf_get_current_task();
+	leader = BPF_CORE_READ(task, group_leader);
+	return BPF_CORE_READ(leader, start_boottime);
+}
+
+static __always_inline void owner_set(struct net_owner *o, __u32 pid, __u32 how)
+{
+	o->how |= how;
+	if (o->pid == pid) /* most calls: the owner did not change */
+		return;
+	o->start_ns = owner_start_ns();
+	o->cgroup_id = kmn_cgroup_subsys < 0 ? bpf_get_current_cgroup_id() : 0;
+	o->pid = pid;
+}
+
+static __always_inline int owner_note(struct bpf_sock *sk, __u32 how)
+{
+	__u32 pid = bpf_get_current_pid_tgid() >> 32;
+	struct net_owner *o;
+
+	if (!sk || !pid) /* a socket of the kernel's own */
+		return OWNER_GO_ON;
+	o = bpf_sk_storage_get(&net_owners, sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	if (o)
+		owner_set(o, pid, how);
+	return OWNER_GO_ON;
+}
+
+SEC("cgroup/sock_create")
+int owner_create(struct bpf_sock *sk)
+{
+	return owner_note(sk, 0);
+}
+
+SEC("cgroup/post_bind4")
+int owner_bind4(struct bpf_sock *sk)
+{
+	return owner_note(sk, 0);
+}
+
+SEC("cgroup/post_bind6")
+int owner_bind6(struct bpf_sock *sk)
+{
+	return owner_note(sk, 0);
+}
+
+SEC("cgroup/connect4")
+int owner_connect4(struct bpf_sock_addr *addr)
+{
+	return owner_note(addr->sk, NET_OWNER_CONNECTED);
+}
+
+SEC("cgroup/connect6")
+int owner_connect6(struct bpf_sock_addr *addr)
+{
+	return owner_note(addr->sk, NET_OWNER_CONNECTED);
+}
+
+SEC("cgroup/sendmsg4")
+int owner_sendmsg4(struct bpf_sock_addr *addr)
+{
+	return owner_note(addr->sk, 0);
+}
+
+SEC("cgroup/sendmsg6")
+int owner_sendmsg6(struct bpf_sock_addr *addr)
+{
+	return owner_note(addr->sk, 0);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
