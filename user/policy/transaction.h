@@ -9,7 +9,9 @@
 
 struct policy_diag *policy_diag_new(void);
 void policy_diag_free(struct policy_diag *d);
-/* All diagnostics, in file order, for a person (colour: ANSI) or as a JSON array. */
+unsigned policy_warnings(const struct policy_diag *d);
+/* All diagnostics, in file order, for a person (colour: ANSI) or as objects of the open array:
+ * {"severity", "file", "line", "column", "message", "hint", "text"}. */
 void policy_diag_text(struct policy_diag *d, bool colour, struct buf *out);
 void policy_diag_json(struct policy_diag *d, struct json *j);
 
