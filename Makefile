@@ -29,12 +29,12 @@ ABI      := $(wildcard bpf/*/*_abi.h bpf/include/*.h)
 ROOF     := $(B)/user/main.o $(B)/user/registry.o
 OBJ      := $(patsubst %.c,$(B)/%.o,$(wildcard user/*/*.c user/*/*/*.c))
 HARNESS  := $(patsubst %.c,$(B)/%.o,$(wildcard tests/harness/*.c))
-TESTS    := $(patsubst %.c,$(B)/%,$(wildcard tests/*/unit_*.c tests/*/prog_*.c tests/*/bench_*.c))
+TESTS    := $(patsubst %.c,$(B)/%,$(foreach k,unit prog bench tool,$(wildcard tests/*/$k_*.c)))
 FUZZERS  := $(patsubst %.c,$(B)/%,$(wildcard tests/*/fuzz_*.c))
 DIRS     := $(sort $(dir $(BPFO) $(ROOF) $(OBJ) $(HARNESS) $(TESTS) $(FUZZERS)) $(B)/ $(B)/tools/)
 
 # as many jobs as processors, unless -j says otherwise
-ifeq ($(filter -j% --jobserver%,$(MAKEFLAGS)),)
+ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 # under sudo, what was built belongs to who called
@@ -71,7 +71,7 @@ fuzz: ## every fuzz target for FUZZ_SECONDS=60 from its corpus
 	@$(MAKE) --no-print-directory FUZZ=1 fuzzers
 	@tests/fuzz -b build-fuzz -s $(or $(FUZZ_SECONDS),60)
 lint: $(BPFO) ## floors, format, banned calls and atomics, ABI holes, head comments, man pages
-	@tests/lint/run -b $(B)
+	@MAKE='$(MAKE)' tests/lint/run -b $(B)
 bench: tests ## measure, paired and alternating; a peer that is absent is said so
 	@tests/bench/run -b $(B) $(BENCH)
 soak: tests ## the long form of the tests (KMN_SOAK=1)

@@ -2,8 +2,9 @@
 /* firewall: allow and deny by address, protocol, port, direction and interface; stateless.
  * hook    stage of bpf/net
  * maps    reads fw_*: two halves each, live is gen & 1, filled by user/modules/firewall; but
- * fw_ifs, whose live half follows the interfaces sends   KMN_EV_DENIED, by net_deny() fails   open:
- * without a policy everything passes; a missed tail call takes p->fail */
+ *         fw_ifs, whose live half follows the interfaces
+ * sends   KMN_EV_DENIED, by net_deny()
+ * fails   open: without a policy everything passes; a missed tail call takes p->fail */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_endian.h>
