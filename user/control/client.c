@@ -107,28 +107,16 @@ static int read_line(int fd, struct buf *line, uint64_t end_ns)
 	}
 }
 
-int control_call(int fd, const char *text, uint32_t timeout_ms, cJSON **answer)
+int control_call(int fd, const char *text, uint32_t timeout_ms, struct buf *answer)
 {
 	uint64_t end_ns = clock_boot_ns() + timeout_ms * NS_PER_MS;
-	kmn_auto(buf) struct buf line = { 0 };
-	cJSON *j;
 	int r;
 
-	buf_printf(&line, "%s\n", text);
-	r = send_all(fd, line.data, line.len, end_ns);
-	if (r < 0)
-		return r;
-	buf_reset(&line);
-	r = read_line(fd, &line, end_ns);
-	if (r < 0)
-		return r;
-	j = cJSON_ParseWithLength(line.data, line.len);
-	if (!cJSON_IsObject(j)) {
-		cJSON_Delete(j);
-		return -EPROTO;
-	}
-	*answer = j;
-	return 0;
+	buf_reset(answer);
+	buf_printf(answer, "%s\n", text);
+	r = send_all(fd, answer->data, answer->len, end_ns);
+	buf_reset(answer);
+	return r < 0 ? r : read_line(fd, answer, end_ns);
 }
 
 int control_not_connected(int err)
@@ -167,36 +155,63 @@ static int refused(const cJSON *answer)
 	return !strcmp(error, control_error_names[CONTROL_FAILED]) ? CLI_NO : CLI_USAGE;
 }
 
+/* The text of "result" in an answer that is good: it is the last member, and what stands before it
+ * has no text of strangers in it. Numbers of 64 bits and odd characters come through whole. */
+static const char *result_text(struct buf *line, size_t *len)
+{
+	static const char mark[] = "\"ok\":true,\"result\":";
+	const char *text = buf_text(line), *from = strstr(text, mark), *to = strrchr(text, '}');
+
+	*len = 0;
+	if (!from || !to || from + sizeof(mark) - 1 >= to)
+		return NULL;
+	from += sizeof(mark) - 1;
+	*len = (size_t)(to - from);
+	return from;
+}
+
 int control_ask_on(int fd, const char *what, const char *members, uint32_t timeout_ms,
-		   cJSON **result)
+		   struct buf *text, cJSON **result)
 {
 	kmn_auto(cJSON_Delete) cJSON *answer = NULL;
 	kmn_auto(buf) struct buf line = { 0 };
-	int r;
+	char request[512];
+	size_t len;
+	int r = snprintf(request, sizeof(request), "{\"v\":%d,\"do\":\"%s\"%s}", CONTROL_VERSION,
+			 what, members ? members : "");
 
-	buf_printf(&line, "{\"v\":%d,\"do\":\"%s\"%s}", CONTROL_VERSION, what,
-		   members ? members : "");
-	r = control_call(fd, buf_text(&line), timeout_ms, &answer);
+	if (r < 0 || (size_t)r >= sizeof(request))
+		return cli_fail(CLI_USAGE, "the request is too long");
+	r = control_call(fd, request, timeout_ms, &line);
 	if (r == -ETIMEDOUT)
 		return cli_fail(CLI_UNREACHABLE, "the sensor does not answer within %u s",
 				timeout_ms / 1000);
 	if (r < 0)
 		return cli_fail(CLI_UNREACHABLE, "the sensor broke off: %s", strerror(-r));
-	if (!cJSON_IsTrue(cJSON_GetObjectItemCaseSensitive(answer, "ok")))
+	answer = cJSON_ParseWithLength(line.data, line.len);
+	if (cJSON_IsFalse(cJSON_GetObjectItemCaseSensitive(answer, "ok")))
 		return refused(answer);
 	*result = cJSON_DetachItemFromObjectCaseSensitive(answer, "result");
-	if (cJSON_IsObject(*result))
-		return CLI_GOOD;
-	cJSON_Delete(*result);
-	*result = NULL;
-	return cli_fail(CLI_UNREACHABLE, "the sensor's answer makes no sense");
+	if (!cJSON_IsObject(*result)) {
+		cJSON_Delete(*result);
+		*result = NULL;
+		return cli_fail(CLI_UNREACHABLE, "the sensor's answer makes no sense");
+	}
+	if (text) {
+		const char *from = result_text(&line, &len);
+
+		buf_add(text, from, len);
+		buf_puts(text, "\n");
+	}
+	return CLI_GOOD;
 }
 
-int control_ask(const char *what, const char *members, uint32_t timeout_ms, cJSON **result)
+int control_ask(const char *what, const char *members, uint32_t timeout_ms, struct buf *text,
+		cJSON **result)
 {
 	kmn_auto(fd) int fd = control_connect(cli_places()->run_dir, NULL);
 
 	if (fd < 0)
 		return control_not_connected(fd);
-	return control_ask_on(fd, what, members, timeout_ms, result);
+	return control_ask_on(fd, what, members, timeout_ms, text, result);
 }

@@ -66,6 +66,12 @@ int cli_usage(const char *command, const char *fmt, ...)
 	return cli_fail(CLI_USAGE, "try: komainu %s%s--help", command, *command ? " " : "");
 }
 
+int cli_bad_option(const char *command, char *const *argv)
+{
+	return cli_usage(command, "%s: no option %s, or its value is missing", command,
+			 argv[optind - 1]);
+}
+
 int cli_need_root(const char *command)
 {
 	if (!geteuid())

@@ -35,6 +35,9 @@ void cli_set_places(const struct cli_places *p);
 int cli_fail(enum cli_exit code, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The same with "try: komainu COMMAND --help"; returns CLI_USAGE. */
 int cli_usage(const char *command, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* What getopt_long() stumbled over, with opterr = 0, is no option of the command, or it misses its
+ * value. Returns CLI_USAGE. */
+int cli_bad_option(const char *command, char *const *argv);
 /* CLI_GOOD for root; else one sentence that says what to type, and CLI_DENIED. */
 int cli_need_root(const char *command);
 
