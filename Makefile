@@ -44,7 +44,7 @@ build: $(B)/komainu ## build the binary, build/komainu (this is what `make` does
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
-	@echo "Variables: POLICY=FILE (run)  SAN=address,undefined  CC=clang  CLANG=clang-19  DATA=DIR (conformance)"
+	@echo "Variables: POLICY=FILE (run)  SAN=address,undefined  CC=clang  CLANG=clang-19  V=1  DATA=DIR (conformance)"
 
 deps: ## install what is missing to build and to test, with the distribution's package manager
 	@tools/deps build test
@@ -95,6 +95,9 @@ FORCE:
 	install vmlinux clean distclean fuzzers FORCE
 .DELETE_ON_ERROR:
 
+# a step: its command with V=1, else its name
+do        = $(if $(V),,@printf '  %-5s%s\n' $1 $@;)
+
 # One sentence, once, when something to build with is not there.
 $(B)/tools.ok: tools/need | $(B)/
 	@tools/need "$(CC)" "$(CLANG)" "$(BPFTOOL)" "$(KARCH)" $(LIBS) && touch $@
@@ -118,24 +121,24 @@ $(BPFO) $(ROOF) $(OBJ) $(HARNESS) $(TESTS:=.o) $(FUZZERS:=.o): $(B)/flags
 $(BPFO) $(SKEL) $(ROOF) $(OBJ) $(HARNESS) $(TESTS:=.o) $(FUZZERS:=.o) $(B)/abi.ok $(B)/tools/vmlinux: \
 	| $(DIRS) $(B)/tools.ok
 $(B)/%.bpf.o: %.bpf.c
-	$(CLANG) $(BPFFLAGS) -MMD -MP -c $< -o $@
+	$(call do,BPF) $(CLANG) $(BPFFLAGS) -MMD -MP -c $< -o $@
 $(B)/%.skel.h: $(B)/%.bpf.o
-	$(BPFTOOL) gen skeleton $< > $@.tmp && mv $@.tmp $@
+	$(call do,SKEL) $(BPFTOOL) gen skeleton $< > $@.tmp && mv $@.tmp $@
 $(B)/%.o: %.c | $(SKEL)
-	$(CC) $(CFLAGS) $(INC) -c $< -o $@
+	$(call do,CC) $(CC) $(CFLAGS) $(INC) -c $< -o $@
 $(B)/libkomainu.a: $(OBJ) $(B)/objects
-	rm -f $@ && $(AR) rcs $@ $(OBJ)
+	$(call do,AR) rm -f $@ && $(AR) rcs $@ $(OBJ)
 # the registry in a library of its own: a test that does not name it does not need every module
 $(B)/libroof.a: $(B)/user/registry.o
-	rm -f $@ && $(AR) rcs $@ $^
+	$(call do,AR) rm -f $@ && $(AR) rcs $@ $^
 $(B)/komainu: $(ROOF) $(B)/libkomainu.a
-	$(CC) $(CFLAGS) $^ $(LDLIBS) -o $@
+	$(call do,LINK) $(CC) $(CFLAGS) $^ $(LDLIBS) -o $@
 $(TESTS): %: %.o $(HARNESS) $(B)/libroof.a $(B)/libkomainu.a
-	$(CC) $(CFLAGS) $^ $(LDLIBS) $$(pkg-config --libs cmocka) -o $@
+	$(call do,LINK) $(CC) $(CFLAGS) $^ $(LDLIBS) $$(pkg-config --libs cmocka) -o $@
 $(FUZZERS): %: %.o $(B)/libroof.a $(B)/libkomainu.a
-	$(CC) $(CFLAGS) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
+	$(call do,LINK) $(CC) $(CFLAGS) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
 $(B)/abi.ok: $(ABI)
-	printf '#include "%s"\n' $^ | $(CLANG) $(BPFFLAGS) -I. -Wpadded -x c -c - -o $@
+	$(call do,ABI) printf '#include "%s"\n' $^ | $(CLANG) $(BPFFLAGS) -I. -Wpadded -x c -c - -o $@
 $(B)/tools/vmlinux: tools/vmlinux.c
-	$(CC) -O2 -Wall $< $(LDLIBS) -o $@
+	$(call do,CC) $(CC) -O2 -Wall $< $(LDLIBS) -o $@
 -include $(wildcard $(DIRS:%=%*.d))

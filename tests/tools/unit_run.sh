@@ -51,6 +51,7 @@ expect 'm/unit_good\thost' 'm/unit_cases\thost' 'm/unit_cases:a_case\t6.12'
 runs 0 '^pass m/unit_cases' 'a case may be skipped where it is listed for elsewhere' unit
 expect 'm/unit_good\thost' 'm/unit_cases\thost' 'm/unit_cases:a_case\thost,6.12'
 runs 1 '^FAIL m/unit_cases' 'a case that is listed for here may not' unit
+runs 0 '^pass m/unit_cases' 'but with sanitizers it may' -k san unit
 rm "$top/tests/m/unit_cases.c"
 
 program m/unit_slow 'sleep 30'
