@@ -67,6 +67,9 @@ KMN_ABI_SIZE(struct net_pkt, 104);
 enum net_owner_how {
 	NET_OWNER_CONNECTED = 1, /* by the process itself: the socket never came from accept() */
 	NET_OWNER_HELD = 2,	 /* found in the process' descriptor table at start */
+	NET_OWNER_MADE = 4,	 /* which hooks have written it: for their canary */
+	NET_OWNER_BOUND = 8,
+	NET_OWNER_SENT = 16,
 };
 struct net_owner {
 	__u64 start_ns;	 /* boot clock; 0 = the kernel does not let us read it */
@@ -87,7 +90,7 @@ struct net_fold_key { /* denials alike are counted under one key */
 	__u32 pid;    /* owner of the socket, of outgoing packets; 0 = unknown or incoming */
 	__u16 reason; /* KMN_REASON(module, own enum): no central list */
 	__u8 mode, direction;
-	__u32 pad;
+	__u32 many; /* 1: of many peers, in net_rest: peer_be, zone and pid are 0 */
 };
 KMN_ABI_SIZE(struct net_fold_key, 48);
 

@@ -52,19 +52,19 @@ static __always_inline int owner_note(struct bpf_sock *sk, __u32 how)
 SEC("cgroup/sock_create")
 int owner_create(struct bpf_sock *sk)
 {
-	return owner_note(sk, 0);
+	return owner_note(sk, NET_OWNER_MADE);
 }
 
 SEC("cgroup/post_bind4")
 int owner_bind4(struct bpf_sock *sk)
 {
-	return owner_note(sk, 0);
+	return owner_note(sk, NET_OWNER_BOUND);
 }
 
 SEC("cgroup/post_bind6")
 int owner_bind6(struct bpf_sock *sk)
 {
-	return owner_note(sk, 0);
+	return owner_note(sk, NET_OWNER_BOUND);
 }
 
 SEC("cgroup/connect4")
@@ -82,13 +82,13 @@ int owner_connect6(struct bpf_sock_addr *addr)
 SEC("cgroup/sendmsg4")
 int owner_sendmsg4(struct bpf_sock_addr *addr)
 {
-	return owner_note(addr->sk, 0);
+	return owner_note(addr->sk, NET_OWNER_SENT);
 }
 
 SEC("cgroup/sendmsg6")
 int owner_sendmsg6(struct bpf_sock_addr *addr)
 {
-	return owner_note(addr->sk, 0);
+	return owner_note(addr->sk, NET_OWNER_SENT);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

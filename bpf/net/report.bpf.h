@@ -111,7 +111,9 @@ static __always_inline void net_who_of(struct net_who *who, struct bpf_sock *sk,
 	who->pid = o->pid;
 	who->start_ns = o->start_ns;
 	who->cgroup_id = o->cgroup_id;
-	who->via = proto == WIRE_TCP && !o->how ? NET_VIA_LISTENER : NET_VIA_OWNER;
+	who->via = proto == WIRE_TCP && !(o->how & (NET_OWNER_CONNECTED | NET_OWNER_HELD))
+			   ? NET_VIA_LISTENER
+			   : NET_VIA_OWNER;
 }
 
 /* Outgoing: the socket comes with the packet. On a pod's veth it has been taken off. */
@@ -219,6 +221,7 @@ static __always_inline void net_fold_rest(struct net_pkt *p, struct net_fold_key
 	__builtin_memset(key->peer_be, 0, sizeof(key->peer_be));
 	key->pid = 0;
 	key->zone = 0;
+	key->many = 1;
 	fold = bpf_map_lookup_elem(&net_rest, key);
 	if (!fold) {
 		(void)bpf_map_update_elem(&net_rest, key, fresh, BPF_NOEXIST); /* or another did */

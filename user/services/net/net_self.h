@@ -1,0 +1,32 @@
+#pragma once
+#include "core/module.h"
+#include "services/net/told.h"
+
+/* The service from the inside: net.c, net_status.c and the tests' harness. */
+struct net_bpf;
+
+struct net_self {
+	struct kmn_core *core;
+	struct net_bpf *skel; /* NULL: this kernel refuses it, why says how */
+	char why[160];
+	bool attached; /* hooks may hang */
+	bool canaries; /* the first one was asked for: new interfaces get theirs at once */
+	int look_timer;
+	struct net_told told;
+};
+
+struct net_self *net_self(void); /* NULL: not running */
+
+/* Each stage without a module only goes on. 0, or -errno, logged. */
+int net_stages_fill(struct net_bpf *skel);
+/* Descriptors of the maps of denials. */
+void net_folds_of(const struct net_bpf *skel, struct net_folds *f);
+struct net_link;
+void net_canaries_send(struct net_link *only); /* NULL: all that programs hang on */
+
+/* net_status.c */
+unsigned net_probe(const struct kernel *k, struct kmn_ability *out);
+void net_health(void *self, struct kmn_health *h);
+void net_status(void *self, struct json *j);
+void net_metrics(void *self, struct kmn_metrics *m);
+uint64_t net_memory_max(void *self);

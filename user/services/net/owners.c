@@ -1,0 +1,269 @@
+#include <bpf/bpf.h>
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/auto.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/net_abi.h"
+#include "net/owner.skel.h"
+#include "services/net/owners.h"
+
+#define OWNERS_SOCKETS_MAX 65536 /* taken in at start; a power of two */
+#define OWNERS_TIME_NS (2 * NS_PER_S)
+
+static struct net_owners_stats stats;
+static struct owner_bpf *skel;
+static const char *const hook_names[] = { "cgroup/sock_create", "cgroup/connect4",
+					  "cgroup/connect6",	"cgroup/sendmsg4",
+					  "cgroup/sendmsg6",	"cgroup/post_bind4",
+					  "cgroup/post_bind6" };
+#define OWNER_HOOKS (sizeof(hook_names) / sizeof(*hook_names))
+
+static struct bpf_program *program(size_t i)
+{
+	struct bpf_program *const all[OWNER_HOOKS] = {
+		skel->progs.owner_create,   skel->progs.owner_connect4, skel->progs.owner_connect6,
+		skel->progs.owner_sendmsg4, skel->progs.owner_sendmsg6, skel->progs.owner_bind4,
+		skel->progs.owner_bind6
+	};
+
+	return all[i];
+}
+
+static void fail_all(struct kmn_core *core, const char *why)
+{
+	(void)snprintf(stats.why, sizeof(stats.why), "%s", why);
+	for (size_t i = 0; i < OWNER_HOOKS; i++) {
+		struct hook *h = hook_get(core->hooks, KMN_SVC_net, hook_names[i]);
+
+		if (h)
+			hook_failed(h, "%s", why);
+	}
+}
+
+void net_owners_start(struct kmn_core *core)
+{
+	static const char *const adopt[] = { "net_owners", NULL };
+	int r;
+
+	memset(&stats, 0, sizeof(stats));
+	if (!core->kernel->cgroup2_root[0]) {
+		fail_all(core, "no cgroup2 is mounted: denials name no process");
+		return;
+	}
+	skel = owner_bpf__open();
+	if (!skel) {
+		fail_all(core, strerror(errno));
+		return;
+	}
+	r = bpfobj_load(core->bpf, skel->skeleton, adopt); /* logged */
+	if (r < 0) {
+		fail_all(core, "this kernel refuses the program: denials name no process");
+		owner_bpf__destroy(skel);
+		skel = NULL;
+		return;
+	}
+	stats.loaded = true;
+}
+
+void net_owners_attach(struct kmn_core *core)
+{
+	kmn_auto(fd) int cgroup = -1;
+
+	if (!stats.loaded)
+		return;
+	cgroup = open(core->kernel->cgroup2_root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (cgroup < 0) {
+		fail_all(core, strerror(errno));
+		return;
+	}
+	for (size_t i = 0; i < OWNER_HOOKS; i++) {
+		struct hook *h = hook_get(core->hooks, KMN_SVC_net, hook_names[i]);
+
+		if (h)
+			(void)bpfobj_attach_cgroup(core->bpf, h, program(i), cgroup); /* in h */
+	}
+	net_owners_take_in(bpf_map__fd(skel->maps.net_owners), &stats);
+}
+
+/* What the hooks have written onto a UDP socket of ours that was made, bound to loopback, sent from
+ * (to itself) and connected. */
+static uint32_t drive(int family)
+{
+	struct sockaddr_in in4 = { .sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT };
+	struct sockaddr *a = family == AF_INET ? (void *)&in4 : (void *)&in6;
+	socklen_t len = family == AF_INET ? sizeof(in4) : sizeof(in6);
+	kmn_auto(fd) int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct net_owner o = {};
+
+	if (fd < 0)
+		return 0;
+	if (bind(fd, a, len) == 0 && getsockname(fd, a, &len) == 0) {
+		(void)!sendto(fd, "", 0, 0, a, len); /* what counts is what the hook wrote */
+		(void)!connect(fd, a, len);
+	}
+	if (bpf_map_lookup_elem(bpf_map__fd(skel->maps.net_owners), &fd, &o) < 0 ||
+	    o.pid != (uint32_t)getpid())
+		return 0;
+	return o.how;
+}
+
+void net_owners_canary(struct kmn_core *core)
+{
+	static const struct {
+		bool v6;
+		uint32_t how;
+	} want[OWNER_HOOKS] = { { false, NET_OWNER_MADE },     { false, NET_OWNER_CONNECTED },
+				{ true, NET_OWNER_CONNECTED }, { false, NET_OWNER_SENT },
+				{ true, NET_OWNER_SENT },      { false, NET_OWNER_BOUND },
+				{ true, NET_OWNER_BOUND } };
+	struct kmn_state *state = bpfobj_state(core->bpf);
+	uint32_t v4, v6;
+
+	if (!stats.loaded)
+		return;
+	v4 = drive(AF_INET);
+	v6 = drive(AF_INET6);
+	for (size_t i = 0; i < OWNER_HOOKS; i++) {
+		struct hook *h = hook_get(core->hooks, KMN_SVC_net, hook_names[i]);
+
+		if (!h || !h->type) /* it did not even attach: the reason is there */
+			continue;
+		if ((want[i].v6 ? v6 : v4) & want[i].how)
+			hook_proven(h, state ? state->gen : 0);
+		else
+			hook_failed(h,
+				    want[i].v6 && !v6
+					    ? "a socket of IPv6 on loopback bears no owner: is "
+					      "IPv6 off?"
+					    : "a socket of ours bears no owner: the sensor may run "
+					      "outside of the cgroup2 tree that it sees");
+	}
+}
+
+void net_owners_stop(void)
+{
+	if (skel)
+		owner_bpf__destroy(skel);
+	skel = NULL;
+	stats.loaded = false;
+}
+
+const struct net_owners_stats *net_owners_stats(void)
+{
+	return &stats;
+}
+
+/* ---- what was open before ---- */
+struct walk {
+	int map;
+	struct net_owners_stats *stats;
+	uint64_t until_ns;
+	uint64_t *inode; /* sockets seen, open addressing; 0 = free */
+	uint32_t n;
+	bool full;
+};
+
+/* False: seen already, or no room. */
+static bool is_new(struct walk *w, uint64_t inode)
+{
+	uint32_t at = (uint32_t)(inode * 0x9e3779b97f4a7c15ULL >> 40) % (2 * OWNERS_SOCKETS_MAX);
+
+	while (w->inode[at]) {
+		if (w->inode[at] == inode)
+			return false;
+		at = (at + 1) % (2 * OWNERS_SOCKETS_MAX);
+	}
+	if (w->n == OWNERS_SOCKETS_MAX) {
+		w->stats->left_out++;
+		w->full = true;
+		return false;
+	}
+	w->inode[at] = inode;
+	w->n++;
+	return true;
+}
+
+/* A listening socket names its opener, so that what accept() makes of it is told as "listener". */
+static void take_in(struct walk *w, int pidfd, int number, uint32_t pid)
+{
+	kmn_auto(fd) int fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
+	struct net_owner o = { .pid = pid, .how = NET_OWNER_HELD };
+	int domain = 0, listens = 0;
+	socklen_t len = sizeof(int);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
+		return;
+	if (domain != AF_INET && domain != AF_INET6)
+		return;
+	len = sizeof(int);
+	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens)
+		o.how = 0;
+	if (bpf_map_update_elem(w->map, &fd, &o, BPF_NOEXIST) == 0)
+		w->stats->taken_in++;
+}
+
+static void walk_process(struct walk *w, uint32_t pid)
+{
+	char path[64], target[64];
+	kmn_auto(fd) int pidfd = -1;
+	struct dirent *e;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "/proc/%u/fd", pid);
+	dir = opendir(path);
+	if (!dir)
+		return; /* a kernel thread, or it ended */
+	while (!w->full && (e = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), e->d_name, target, sizeof(target) - 1);
+		uint64_t inode;
+
+		if (n < 0)
+			continue;
+		target[n] = '\0';
+		if (sscanf(target, "socket:[%lu]", &inode) != 1 || !is_new(w, inode))
+			continue;
+		if (pidfd < 0)
+			pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+		if (pidfd < 0)
+			break;
+		take_in(w, pidfd, (int)strtol(e->d_name, NULL, 10), pid);
+	}
+	(void)closedir(dir);
+}
+
+void net_owners_take_in(int owners_fd, struct net_owners_stats *s)
+{
+	struct walk w = { .map = owners_fd,
+			  .stats = s,
+			  .until_ns = clock_boot_ns() + OWNERS_TIME_NS };
+	struct dirent *e;
+	DIR *proc;
+
+	w.inode = calloc(2 * OWNERS_SOCKETS_MAX, sizeof(*w.inode));
+	proc = w.inode ? opendir("/proc") : NULL;
+	while (proc && !w.full && (e = readdir(proc))) {
+		if (!isdigit((unsigned char)e->d_name[0]))
+			continue;
+		if (clock_boot_ns() > w.until_ns) {
+			log_warn("net: open sockets: not all taken in within 2 s");
+			s->left_out++;
+			break;
+		}
+		walk_process(&w, (uint32_t)strtoul(e->d_name, NULL, 10));
+	}
+	if (proc)
+		(void)closedir(proc);
+	free(w.inode);
+}
