@@ -80,8 +80,8 @@ conformance: tests ## judge by other people's collections, in DATA=DIR
 	@tests/conformance/run -b $(B) "$(DATA)"
 static: ## one static binary, from pinned source packages
 	@tools/static/build
-install: build ## copy the binary, man pages and default policies below DESTDIR
-	@tools/install "$(B)" "$(DESTDIR)"
+install: build ## copy the binary, man pages and policies (PREFIX=/usr/local, below DESTDIR)
+	@tools/install "$(B)" "$(DESTDIR)" "$(or $(PREFIX),/usr/local)"
 vmlinux: $(B)/tools/vmlinux ## write vmlinux.h anew: the types that vmlinux/names lists, from BTF=FILE
 	$< $(or $(BTF),/sys/kernel/btf/vmlinux) < vmlinux/names > vmlinux/$(KARCH)/vmlinux.h.tmp
 	mv vmlinux/$(KARCH)/vmlinux.h.tmp vmlinux/$(KARCH)/vmlinux.h
