@@ -31,10 +31,12 @@ static __always_inline void kmn_throttled(enum kmn_ring ring)
 	kmn_ring_count(ring, KMN_C_THROTTLED);
 }
 
-/* A zeroed record of a constant size with its head filled (pid, start_ns and cgroup_id are the
- * caller's); NULL and counted when the ring is full. ring: a constant, so one branch remains. */
-static __always_inline void *kmn_reserve(enum kmn_ring ring, __u8 part, __u8 kind, __u64 gen,
-					 __u32 size)
+/* A record of a constant size whose first zeroed bytes are zero, its head filled (pid, start_ns and
+ * cgroup_id are the caller's); NULL and counted when the ring is full. What lies behind zeroed is
+ * old ring memory: only for text whose length a field tells. ring: a constant, so one branch
+ * remains. */
+static __always_inline void *kmn_reserve_head(enum kmn_ring ring, __u8 part, __u8 kind, __u64 gen,
+					      __u32 size, __u32 zeroed)
 {
 	struct kmn_event *ev;
 
@@ -47,7 +49,7 @@ static __always_inline void *kmn_reserve(enum kmn_ring ring, __u8 part, __u8 kin
 		kmn_ring_count(ring, KMN_C_DROPPED);
 		return NULL;
 	}
-	__builtin_memset(ev, 0, size);
+	__builtin_memset(ev, 0, zeroed);
 	ev->time_ns = kmn_now();
 	ev->gen = gen;
 	ev->size = size;
@@ -56,6 +58,13 @@ static __always_inline void *kmn_reserve(enum kmn_ring ring, __u8 part, __u8 kin
 	ev->kind = kind;
 	ev->cpu = bpf_get_smp_processor_id();
 	return ev;
+}
+
+/* The same, zeroed as a whole: at most 1 KiB, above which clang wants a loop. */
+static __always_inline void *kmn_reserve(enum kmn_ring ring, __u8 part, __u8 kind, __u64 gen,
+					 __u32 size)
+{
+	return kmn_reserve_head(ring, part, kind, gen, size, size);
 }
 
 static __always_inline void kmn_submit(enum kmn_ring ring, void *ev)

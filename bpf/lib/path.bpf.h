@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Full path of an open file or directory by our own walk over dentries and mounts, since
+ * bpf_d_path is refused in most programs of 5.10. The path is the one from the root of the mount
+ * namespace. Names are read by bpf_probe_read_kernel, so without kmn_probe_read there is none. */
+#pragma once
+#include "lib/task.bpf.h"
+
+#define KMN_NAME_MAX 256 /* a name and its NUL */
+
+/* How a walk ended. */
+enum kmn_walk_end {
+	KMN_WALK_ROOT,	   /* at the root of the mount namespace: the path is whole */
+	KMN_WALK_DETACHED, /* at a file system that hangs nowhere: a memfd, a lazy umount */
+	KMN_WALK_CUT,	   /* out of steps or of room: the names nearest to the root are missing */
+	KMN_WALK_NONE,	   /* nothing may be read here */
+};
+
+/* Keep v at or below mask, one less than a power of two, where the verifier sees it: clang proves
+ * the same bound from an earlier test and would drop a plain "&". */
+#define KMN_BOUND(v, mask) asm volatile("%0 &= %1" : "+r"(v) : "i"(mask))
+
+/* One name behind the others; false when there is no room or nothing to read. *end lies in a
+ * record, where the verifier forgets its value: in a register it would make every step of a walk a
+ * state of its own. */
+static __always_inline bool kmn_walk_name(char *out, volatile __u16 *end, __u64 limit,
+					  struct dentry *dentry)
+{
+	const unsigned char *name = BPF_CORE_READ(dentry, d_name.name);
+	__u64 off = *end;
+	long n;
+
+	if (off >= limit)
+		return false;
+	KMN_BOUND(off, limit - 1);
+	n = bpf_probe_read_kernel_str(out + off, KMN_NAME_MAX, name);
+	if (n <= 0)
+		return false;
+	*end = off + n;
+	return true;
+}
+
+/* Write the names of the path from the leaf to the root at out + *end, each with its NUL; *end
+ * moves on. limit: a constant power of two; out has room for limit + KMN_NAME_MAX bytes. steps: a
+ * constant. */
+static __always_inline enum kmn_walk_end kmn_walk_names(char *out, volatile __u16 *end, __u64 limit,
+							__u32 steps, struct vfsmount *vfs,
+							struct dentry *dentry)
+{
+	struct dentry *root, *parent;
+	struct mount *mnt, *up;
+
+	if (!kmn_probe_read)
+		return KMN_WALK_NONE;
+	mnt = (void *)vfs - bpf_core_field_offset(struct mount, mnt);
+	root = BPF_CORE_READ(vfs, mnt_root);
+	parent = BPF_CORE_READ(dentry, d_parent);
+	if (dentry != root && parent == dentry) { /* a memfd and its like: one name, no tree */
+		(void)kmn_walk_name(out, end, limit, dentry);
+		return KMN_WALK_DETACHED;
+	}
+	for (__u32 i = 0; i < steps; i++) {
+		if (dentry == root) {
+			up = BPF_CORE_READ(mnt, mnt_parent);
+			if (up == mnt)
+				return KMN_WALK_ROOT;
+			dentry = BPF_CORE_READ(mnt, mnt_mountpoint);
+			root = BPF_CORE_READ(up, mnt.mnt_root);
+			mnt = up;
+			continue;
+		}
+		parent = BPF_CORE_READ(dentry, d_parent);
+		if (parent == dentry) /* an ancestor was moved out of the mount */
+			return KMN_WALK_DETACHED;
+		if (!kmn_walk_name(out, end, limit, dentry))
+			return KMN_WALK_CUT;
+		dentry = parent;
+	}
+	return KMN_WALK_CUT;
+}
