@@ -41,6 +41,8 @@ static bool join(const char *child, const char *folder, const char *name, char *
 	const char *slash = strrchr(child, '/'), *end = is_path(name) ? "" : ".yaml";
 	int n;
 
+	while (!strncmp(name, "./", 2))
+		name += 2;
 	if (folder)
 		n = snprintf(out, size, "%s/%s%s", folder, name, end);
 	else if (*name == '/' || !slash)

@@ -63,7 +63,8 @@ static struct policy_node *merge_one(struct arena *a, const struct policy_key *k
 	if (plus && key && !schema_is_list(key)) {
 		diag_error(d, child->key_pos, "write it without the +",
 			   "`%s`: only a list can be added to", child->key);
-	} else if (plus && child->type != POLICY_LIST) {
+	} else if (plus && child->type != POLICY_LIST &&
+		   (!key || key->kind != POLICY_K_LIST || key->one_or_list)) {
 		char mem[100];
 
 		policy_error(d, child, "write it in brackets: [..]", "`%s` adds a list, found %s",

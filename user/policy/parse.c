@@ -14,6 +14,7 @@ struct parse {
 	struct tree *t;
 	struct source *s;
 	struct policy_diag *d;
+	bool hidden;	  /* source_check() has spoken of invisible characters */
 	bool holes, stop; /* stop: nothing more can be read */
 };
 
@@ -79,8 +80,9 @@ static bool check_text(struct parse *p, const yaml_event_t *ev)
 		step = utf8_next(text + i, len - i, &cp);
 		if (step && (cp == '\n' || cp == '\t' || !utf8_hostile(cp)))
 			continue;
-		diag_error(p->d, pos_of(p, ev->start_mark), "remove it",
-			   "the text holds a control or invisible character (U+%04X)", cp);
+		if (!p->hidden || cp < 0xa0)
+			diag_error(p->d, pos_of(p, ev->start_mark), "remove it",
+				   "the text holds a control or invisible character (U+%04X)", cp);
 		return false;
 	}
 	return true;
@@ -179,9 +181,12 @@ static void check_doubles(struct parse *p, struct policy_node *map)
 		if (!other)
 			continue;
 		diag_error(p->d, n->key_pos, "keep one of the two",
-			   "the key `%s` stands here, and `%s` at line %u, column %u already",
-			   tree_quote(n->key, mem, sizeof(mem)), other == first ? mem : mem + 1,
-			   other->key_pos.line, other->key_pos.col);
+			   other == first
+				   ? "the key `%s` stands here again: the first is at line %u, "
+				     "column %u"
+				   : "`%s` stands beside the key itself, at line %u, column %u",
+			   tree_quote(n->key, mem, sizeof(mem)), other->key_pos.line,
+			   other->key_pos.col);
 		n->pos.line = 0; /* to be left out */
 	}
 	for (uint32_t i = 0; sorted && i < map->n; i++)
@@ -315,17 +320,19 @@ void parse_source(struct tree *t, struct source *s, struct policy_diag *d,
 		  struct policy_node **root, bool *holes)
 {
 	struct parse p = { .t = t, .s = s, .d = d };
+	size_t skip =
+		!strncmp(s->text, "\xef\xbb\xbf", 3) ? 3 : 0; /* the mark is an error already */
 
 	*root = NULL;
 	*holes = true;
-	if (!source_check(s, d))
+	if (!source_check(s, d, &p.hidden))
 		return;
 	if (!yaml_parser_initialize(&p.yaml)) {
 		diag_no_memory(d);
 		return;
 	}
 	yaml_parser_set_encoding(&p.yaml, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&p.yaml, (const unsigned char *)s->text, s->len);
+	yaml_parser_set_input_string(&p.yaml, (const unsigned char *)s->text + skip, s->len - skip);
 	*root = stream(&p);
 	*holes = p.holes || p.stop;
 	yaml_parser_delete(&p.yaml);

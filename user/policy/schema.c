@@ -1,7 +1,11 @@
 #include "policy/schema.h"
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include "base/near.h"
 #include "policy/diag.h"
+
+#define NAMES_MAX 128 /* keys of one table among which a suggestion is looked for */
 
 /* Where the check is: "modules.firewall.rules[2]", for messages. */
 struct where {
@@ -53,6 +57,23 @@ static const char *here(const struct where *w)
 
 /* ---- keys that no table has ---- */
 
+/* Our words are small letters and underscores: what differs in that alone is near too. */
+static const char *nearest(const char *word, const char *const *names)
+{
+	char folded[64];
+	size_t n = 0;
+
+	for (; *word && n < sizeof(folded) - 1; word++)
+		folded[n++] =
+			*word == '-' || *word == ' ' ? '_' : (char)tolower((unsigned char)*word);
+	folded[n] = '\0';
+	word = near_word(folded, names);
+	for (; !word && n > 2 && *names; names++) /* the beginning of one */
+		if (!strncmp(*names, folded, n))
+			word = *names;
+	return word;
+}
+
 /* The path of a table below keys that has a key of that name: it may only stand at a wrong place.
  * depth: tables of modules could be built in a ring, and are not deep. */
 static bool elsewhere(const struct policy_key *keys, const char *name, unsigned depth, char *path,
@@ -75,15 +96,16 @@ static bool elsewhere(const struct policy_key *keys, const char *name, unsigned 
 
 static void unknown_key(struct where *w, const struct policy_key *keys, const struct policy_node *n)
 {
-	const char *names[SCHEMA_NAMES_MAX], *plus = *n->key == '+' ? "+" : "", *near;
+	const char *names[NAMES_MAX + 1], *plus = *n->key == '+' ? "+" : "", *near;
 	char mem[80], hint[320] = "", path[160];
 	unsigned many = 0;
 
 	if (!diag_full(w->d)) {
-		for (const struct policy_key *k = keys; k->name && many < SCHEMA_NAMES_MAX; k++)
+		for (const struct policy_key *k = keys; k->name && many < NAMES_MAX; k++)
 			if (!*plus || schema_is_list(k))
 				names[many++] = k->name;
-		near = schema_nearest(n->key + strlen(plus), names, many);
+		names[many] = NULL;
+		near = nearest(n->key + strlen(plus), names);
 		if (near)
 			(void)snprintf(hint, sizeof(hint), "did you mean `%s%s`?", plus, near);
 		else if (elsewhere(w->top, n->key + strlen(plus), 6, path, sizeof(path)))
@@ -97,7 +119,9 @@ static void unknown_key(struct where *w, const struct policy_key *keys, const st
 							i ? "," : "", names[i]);
 		}
 	}
-	diag_error(w->d, n->key_pos, *hint ? hint : NULL, "unknown key `%s` in %s",
+	diag_error(w->d, n->key_pos, *hint ? hint : NULL,
+		   strcmp(w->path, "modules") ? "unknown key `%s` in %s"
+					      : "unknown module `%s` in %s",
 		   tree_quote(n->key, mem, sizeof(mem)), here(w));
 }
 
@@ -174,6 +198,8 @@ static void check_text(struct where *w, const struct policy_key *key, const stru
 	else if (strchr(n->scalar, '\n'))
 		policy_error(w->d, n, "write it in one line", "%s: a text of several lines",
 			     here(w));
+	else if (!len && key->min)
+		policy_error(w->d, n, NULL, "%s: the text is empty", here(w));
 	else if (len < key->min || (key->max && len > key->max))
 		policy_error(w->d, n, NULL, "%s: a text of %zu bytes, expected %llu to %llu",
 			     here(w), len, (unsigned long long)key->min,
@@ -207,7 +233,8 @@ static void check_u64(struct where *w, const struct policy_key *key, const struc
 	char mem[100], hint[160];
 	uint64_t v, max = key->max ? key->max : UINT64_MAX;
 
-	(void)snprintf(hint, sizeof(hint), "a whole number from %llu to %llu",
+	(void)snprintf(hint, sizeof(hint),
+		       key->min == max ? "only %llu is known" : "a whole number from %llu to %llu",
 		       (unsigned long long)key->min, (unsigned long long)max);
 	if (n->quoted) {
 		policy_error(w->d, n, tree_is_number_like(n->scalar) ? "remove the quotes" : hint,
@@ -233,7 +260,7 @@ static void check_enum(struct where *w, const struct policy_key *key, const stru
 	for (; key->words[many]; many++)
 		if (!strcmp(n->scalar, key->words[many]))
 			return;
-	near = schema_nearest(n->scalar, key->words, many);
+	near = nearest(n->scalar, key->words);
 	len = near ? (size_t)snprintf(hint, sizeof(hint), "did you mean `%s`? ", near) : 0;
 	len += (size_t)snprintf(hint + len, sizeof(hint) - len, "one of:");
 	for (unsigned i = 0; i < many && len < sizeof(hint) - 1; i++)
@@ -291,6 +318,7 @@ static bool right_type(struct where *w, const struct policy_key *key, const stru
 		[POLICY_K_MAP_OF] = "a map",
 	};
 	enum policy_type type = POLICY_SCALAR;
+	const char *hint;
 	char mem[200];
 
 	if (key->kind == POLICY_K_VALUE)
@@ -301,10 +329,13 @@ static bool right_type(struct where *w, const struct policy_key *key, const stru
 		type = POLICY_MAP;
 	if (n->type == type)
 		return true;
-	wrong_kind(w, n, wanted[key->kind],
-		   type == POLICY_LIST && n->type == POLICY_MAP ? "begin each item with `- `"
-		   : type == POLICY_LIST && !*n->scalar		? "write [] for none"
-							: example_hint(key, mem, sizeof(mem)));
+	if (type == POLICY_LIST && n->type == POLICY_MAP)
+		hint = "begin each item with `- `";
+	else if (type == POLICY_LIST && n->type == POLICY_SCALAR && !*n->scalar)
+		hint = "write [] for none";
+	else
+		hint = example_hint(key, mem, sizeof(mem));
+	wrong_kind(w, n, wanted[key->kind], hint);
 	return false;
 }
 

@@ -15,7 +15,3 @@ bool schema_is_list(const struct policy_key *key);
  * checks of a module, which count on the whole, are left out. */
 void schema_check(const struct policy_key *top, const struct policy_node *root, bool holes,
 		  struct policy_diag *d);
-
-#define SCHEMA_NAMES_MAX 128 /* keys of one table, words of one enum */
-/* The one of n names that word may have been meant to be, or NULL. */
-const char *schema_nearest(const char *word, const char *const *names, unsigned n);

@@ -200,7 +200,7 @@ static unsigned brackets_after(unsigned n, uint32_t cp)
 	return cp == ' ' || cp == '\t' || cp == '\n' || cp == '\r' ? n : 0;
 }
 
-bool source_check(const struct source *s, struct policy_diag *d)
+bool source_check(const struct source *s, struct policy_diag *d, bool *hidden)
 {
 	struct policy_pos pos = { s->name, 1, 1 };
 	bool said[FAULTS] = { false }, fatal = false;
@@ -227,5 +227,6 @@ bool source_check(const struct source *s, struct policy_diag *d)
 			pos.col = 1;
 		}
 	}
+	*hidden = said[FAULT_HIDDEN] || said[FAULT_BOM];
 	return !fatal;
 }

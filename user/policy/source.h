@@ -30,5 +30,6 @@ const char *source_line(const struct source *s, uint32_t line, size_t *len);
 
 /* What no line of YAML may hold: bytes that are not UTF-8, NUL and controls, byte order marks,
  * carriage returns, hidden line ends and directions, brackets nested without end. Each kind is
- * reported once, at its first place. False: libyaml must not see the text. */
-bool source_check(const struct source *s, struct policy_diag *d);
+ * reported once, at its first place. False: libyaml must not see the text. *hidden: invisible
+ * characters were among it, so that the texts that hold them need no error of their own. */
+bool source_check(const struct source *s, struct policy_diag *d, bool *hidden);

@@ -35,6 +35,8 @@ static const struct {
 	{ "did not find expected <document start>", "text after the end of the policy",
 	  "a file holds one policy", false },
 	{ "found a tab character", "a tab in the indentation", "indent with blanks", false },
+	{ "did not find expected alphabetic", "an alias or anchor without a name",
+	  "to begin a text with `*` or `&`, quote it", false },
 	{ "found undefined tag handle", "a tag: policies have none",
 	  "remove it; a text is made by quotes", true },
 };
@@ -48,6 +50,26 @@ static uint32_t tab_in_indent(const struct source *s, uint32_t line)
 		if (p[i] == '\t')
 			return (uint32_t)i + 1;
 	return 0;
+}
+
+static bool is_blank_line(const struct source *s, uint32_t line)
+{
+	size_t len;
+	const char *p = source_line(s, line, &len);
+
+	for (size_t i = 0; p && i < len; i++)
+		if (p[i] != ' ')
+			return false;
+	return true;
+}
+
+/* What libyaml was reading, in our words: "while parsing a block mapping" is a map. */
+static const char *construct(const char *context)
+{
+	return strstr(context, "mapping")    ? "map"
+	       : strstr(context, "sequence") ? "list"
+	       : strstr(context, "quoted")   ? "text"
+					     : "value";
 }
 
 /* libyaml found a character that begins nothing. */
@@ -89,9 +111,13 @@ void syntax_error(const yaml_parser_t *yaml, const struct source *s, struct poli
 	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
 		if (strncmp(problem, known[i].problem, strlen(known[i].problem)))
 			continue;
-		if (yaml->context && !known[i].at_context && from.line != pos.line)
-			diag_error(d, pos, known[i].hint, "%s (%s that begins at line %u)",
-				   known[i].what, yaml->context, from.line);
+		if (yaml->context && strstr(yaml->context, "flow") && is_blank_line(s, pos.line))
+			diag_error(
+				d, from, known[i].hint, "the %s that begins here is not closed",
+				construct(yaml->context)); /* the end of the file shows nothing */
+		else if (yaml->context && !known[i].at_context && from.line != pos.line)
+			diag_error(d, pos, known[i].hint, "%s, in the %s that begins at line %u",
+				   known[i].what, construct(yaml->context), from.line);
 		else
 			diag_error(d, known[i].at_context ? from : pos, known[i].hint, "%s",
 				   known[i].what);

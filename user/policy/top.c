@@ -101,9 +101,8 @@ static const struct policy_key *module_keys(struct arena *a, const struct policy
 static void fill_top(struct tables *t)
 {
 	const struct policy_key top[] = {
-		{ .name = "version",
+		{ .name = "version", /* that each file has it is for load.c */
 		  .kind = POLICY_K_U64,
-		  .required = true,
 		  .min = 1,
 		  .max = 1,
 		  .doc = "Version of the policy language: 1.",
@@ -128,7 +127,8 @@ static void fill_top(struct tables *t)
 		{ .name = "modules",
 		  .kind = POLICY_K_OBJECT,
 		  .keys = t->modules,
-		  .doc = "The protections; one that is not named is off." },
+		  .doc = "The protections; one that is not named is off.",
+		  .example = "{firewall: {mode: detect}}" },
 		{ .name = "containers",
 		  .kind = POLICY_K_LIST,
 		  .item = &t->container_item,
