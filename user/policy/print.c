@@ -2,6 +2,7 @@
 #include <ctype.h>
 #include <string.h>
 #include "policy/transaction.h"
+#include "policy/tree.h"
 
 #define STEP 2	      /* blanks of indentation */
 #define ORIGIN_COL 60 /* where origins are lined up */
@@ -138,4 +139,35 @@ void policy_print(const struct policy *policy, bool origins, struct buf *out)
 	struct print p = { out, origins, out->len };
 
 	children(&p, policy->root, 0, false);
+}
+
+static void json_node(struct json *j, const char *key, const struct policy_node *n)
+{
+	const char *why;
+	uint64_t v;
+
+	if (n->type != POLICY_SCALAR) {
+		if (n->type == POLICY_MAP)
+			json_object(j, key);
+		else
+			json_array(j, key);
+		for (uint32_t i = 0; i < n->n; i++)
+			json_node(j, n->child[i]->key, n->child[i]);
+		json_end(j);
+	} else if (n->quoted) {
+		json_str(j, key, n->scalar);
+	} else if (!strcmp(n->scalar, "true") || !strcmp(n->scalar, "false")) {
+		json_bool(j, key, *n->scalar == 't');
+	} else if (tree_is_null_like(n->scalar)) {
+		json_null(j, key);
+	} else if (policy_number(n->scalar, &v, &why)) {
+		json_u64(j, key, v);
+	} else {
+		json_str(j, key, n->scalar);
+	}
+}
+
+void policy_json(const struct policy *p, struct json *j)
+{
+	json_node(j, NULL, p->root);
 }

@@ -25,6 +25,9 @@ void policy_free(struct policy *p);
 void policy_schema(const struct kmn_module *const *modules, struct json *j);
 /* The merged policy as YAML, each line with its origin as a comment when origins is set. */
 void policy_print(const struct policy *p, bool origins, struct buf *out);
+/* The same as JSON: numbers, true, false and null where no quotes were. It reads back as a policy.
+ */
+void policy_json(const struct policy *p, struct json *j);
 /* What differs, one line per key: "- path: old", "+ path: new". Number of differences. */
 unsigned policy_diff(const struct policy *a, const struct policy *b, struct buf *out);
 
