@@ -301,7 +301,7 @@ static int explain(int argc, char **argv)
 const struct kmn_command policy_commands[] = {
 	{ .name = "policy check",
 	  .args = "[--json] [--layered] FILE...",
-	  .summary = "find every mistake in policy files",
+	  .summary = "Find every mistake in policy files.",
 	  .help = "Reads each FILE with its parents, compiles it for every protection and prints "
 		  "all\n"
 		  "errors and warnings with their place, the line, and what to do. Nothing is put "
@@ -317,7 +317,7 @@ const struct kmn_command policy_commands[] = {
 	  .run = check },
 	{ .name = "policy show",
 	  .args = "[--origins] [--json] FILE...",
-	  .summary = "print a policy as it counts, parents included",
+	  .summary = "Print a policy as it counts, parents included.",
 	  .help = "Merges FILE with its parents, and several files with each other, and prints "
 		  "the\n"
 		  "whole. It can be read back as a policy.\n\n"
@@ -328,7 +328,7 @@ const struct kmn_command policy_commands[] = {
 	  .run = show },
 	{ .name = "policy explain",
 	  .args = "[--json] FILE...",
-	  .summary = "print the mode in force of every rule, and who decides it",
+	  .summary = "Print the mode in force of every rule, and who decides it.",
 	  .help = "The lowest of policy, module and rule is in force. For each rule: its mode, "
 		  "which of\n"
 		  "the three decides, and where that is written; rules that nobody wrote are "
@@ -339,7 +339,7 @@ const struct kmn_command policy_commands[] = {
 	  .run = explain },
 	{ .name = "policy diff",
 	  .args = "[--json] OLD NEW",
-	  .summary = "print what differs between two policies",
+	  .summary = "Print what differs between two policies.",
 	  .help = "Compares them whole, parents included: a line for each key, - for OLD, + for "
 		  "NEW.\n"
 		  "Rules are matched by name.\n\n"
@@ -350,7 +350,7 @@ const struct kmn_command policy_commands[] = {
 	  .run = diff },
 	{ .name = "policy schema",
 	  .args = "",
-	  .summary = "print the JSON Schema of a policy, for editors",
+	  .summary = "Print the JSON Schema of a policy, for editors.",
 	  .help = "JSON Schema draft 2020-12, made from the tables that check a policy.\n\n"
 		  "Examples:\n"
 		  "  komainu policy schema > /etc/komainu/policy.schema.json\n"

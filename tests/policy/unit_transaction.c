@@ -1,0 +1,308 @@
+/* policy_apply(): all or nothing, in order, with every plan given back once. The modules here are
+ * three actors that write down what they are asked; the sanitizers watch their plans. */
+#include "policy/t.h"
+
+#define ACTORS 3
+
+enum step { STEP_NONE, STEP_COMPILE, STEP_COMPILE_MUTE, STEP_STAGE };
+
+static struct {
+	char log[512]; /* "c0 c1 c2 s0 ..." */
+	struct kmn_state state;
+	enum step fail;
+	int fail_at;		/* which actor */
+	uint64_t bytes[ACTORS]; /* plan_bytes() */
+	uint64_t staged[ACTORS], in_force[ACTORS];
+	int plans; /* alive */
+} world;
+
+struct plan {
+	int actor;
+};
+
+static void note(char what, int actor)
+{
+	size_t n = strlen(world.log);
+
+	(void)snprintf(world.log + n, sizeof(world.log) - n, "%s%c%d", n ? " " : "", what, actor);
+}
+
+static int compile(int actor, const struct policy *p, struct policy_diag *d, void **out)
+{
+	struct plan *plan;
+
+	note('c', actor);
+	if (world.fail == STEP_COMPILE && world.fail_at == actor) {
+		policy_error(d, p->root, "a hint", "actor %d finds a mistake", actor);
+		return -EINVAL;
+	}
+	if (world.fail == STEP_COMPILE_MUTE && world.fail_at == actor)
+		return -EIO;
+	plan = malloc(sizeof(*plan));
+	assert_non_null(plan);
+	plan->actor = actor;
+	world.plans++;
+	*out = plan;
+	return 0;
+}
+
+static void plan_free(void *plan)
+{
+	note('f', ((struct plan *)plan)->actor);
+	world.plans--;
+	free(plan);
+}
+
+static uint64_t plan_bytes(const void *plan)
+{
+	const struct plan *own = plan;
+
+	return world.bytes[own->actor];
+}
+
+static int stage(void *self, const void *plan, uint64_t gen)
+{
+	const struct plan *own = plan;
+
+	assert_ptr_equal(self, &world.in_force[own->actor]);
+	assert_int_equal(gen, world.state.gen + 1); /* not in force yet */
+	note('s', own->actor);
+	if (world.fail == STEP_STAGE && world.fail_at == own->actor)
+		return -ENOMEM;
+	world.staged[own->actor] = gen;
+	return 0;
+}
+
+static void committed(void *self, void *plan, uint64_t gen)
+{
+	struct plan *own = plan;
+
+	assert_int_equal(gen, world.state.gen); /* in force for all before anyone is told */
+	assert_int_equal(world.staged[own->actor], gen);
+	*(uint64_t *)self = gen;
+	note('m', own->actor);
+	world.plans--;
+	free(own);
+}
+
+#define ACTOR(i)                                                             \
+	static int compile##i(const struct policy *p, struct worker_pool *w, \
+			      struct policy_diag *d, void **out)             \
+	{                                                                    \
+		(void)w;                                                     \
+		return compile(i, p, d, out);                                \
+	}                                                                    \
+	static const struct kmn_module actor##i = {                          \
+		.part = { .name = "actor" #i },                              \
+		.compile = compile##i,                                       \
+		.stage = stage,                                              \
+		.committed = committed,                                      \
+		.plan_free = plan_free,                                      \
+		.plan_bytes = plan_bytes,                                    \
+	};
+ACTOR(0)
+ACTOR(1)
+ACTOR(2)
+static const struct kmn_module *const actors[] = { &actor0, &actor1, &actor2, NULL };
+
+static struct policy_outcome outcome;
+
+/* Apply a policy to the actors; its messages go to text. */
+static int apply(const char *policy, void *const *selves, uint64_t limit, struct buf *text)
+{
+	struct policy_diag *d = policy_diag_new();
+	struct policy *p;
+	int r;
+
+	assert_non_null(d);
+	p = policy_load_text("t", policy, strlen(policy), actors, d);
+	assert_non_null(p);
+	r = policy_apply(actors, selves, NULL, &world.state, limit, p, d, &outcome);
+	assert_int_equal(outcome.status, r);
+	assert_int_equal(outcome.gen, world.state.gen);
+	assert_true(r < 0 ? policy_errors(d) > 0 : policy_errors(d) == 0);
+	policy_free(p); /* before its messages are shown, as the sensor may do */
+	policy_diag_text(d, false, text);
+	policy_diag_free(d);
+	return r;
+}
+
+static void *const all[] = { &world.in_force[0], &world.in_force[1], &world.in_force[2] };
+
+static int begin(void **state)
+{
+	(void)state;
+	memset(&world, 0, sizeof(world));
+	memset(&outcome, 0, sizeof(outcome));
+	world.state.gen = 41;
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	return world.plans; /* 0: each was given back once */
+}
+
+static void nothing_is_staged_before_all_compile_nor_told_before_the_commit(void **state)
+{
+	struct buf text = { 0 };
+
+	(void)state;
+	assert_int_equal(apply("version: 1\n", all, 0, &text), 0);
+	assert_string_equal(world.log, "c0 c1 c2 s0 s1 s2 m0 m1 m2");
+	assert_int_equal(world.state.gen, 42);
+	for (int i = 0; i < ACTORS; i++)
+		assert_int_equal(world.in_force[i], 42);
+	assert_string_equal(outcome.stage, "commit");
+	assert_true(outcome.took_ns >= outcome.grace_ns);
+	assert_int_equal(text.len, 0);
+	buf_free(&text);
+}
+
+static void a_mistake_in_any_module_stops_all_after_all_have_spoken(void **state)
+{
+	(void)state;
+	for (int i = 0; i < ACTORS; i++) {
+		struct buf text = { 0 };
+
+		(void)begin(NULL);
+		world.fail = STEP_COMPILE;
+		world.fail_at = i;
+		assert_int_equal(apply("version: 1\n", all, 0, &text), -EINVAL);
+		assert_int_equal(strncmp(world.log, "c0 c1 c2 f", 10), 0);
+		assert_null(strchr(world.log, 's'));
+		assert_int_equal(world.state.gen, 41);
+		assert_string_equal(outcome.stage, "compile");
+		assert_non_null(strstr(buf_text(&text), "t:1:1: error: actor"));
+		assert_non_null(strstr(buf_text(&text), "1 | version: 1\n"));
+		assert_int_equal(world.plans, 0);
+		buf_free(&text);
+	}
+}
+
+static void a_module_that_fails_without_a_word_is_named(void **state)
+{
+	struct buf text = { 0 };
+
+	(void)state;
+	world.fail = STEP_COMPILE_MUTE;
+	world.fail_at = 1;
+	assert_int_equal(apply("version: 1\n", all, 0, &text), -EINVAL);
+	assert_string_equal(buf_text(&text), "error: actor1: compile: Input/output error\n");
+	buf_free(&text);
+}
+
+static void a_stage_that_fails_leaves_the_generation_and_can_be_tried_again(void **state)
+{
+	static const char *const logs[] = { "c0 c1 c2 s0 f0 f1 f2", "c0 c1 c2 s0 s1 f0 f1 f2",
+					    "c0 c1 c2 s0 s1 s2 f0 f1 f2" };
+
+	(void)state;
+	for (int i = 0; i < ACTORS; i++) {
+		struct buf text = { 0 };
+
+		(void)begin(NULL);
+		world.fail = STEP_STAGE;
+		world.fail_at = i;
+		assert_int_equal(apply("version: 1\n", all, 0, &text), -ENOMEM);
+		assert_string_equal(world.log, logs[i]);
+		assert_int_equal(world.state.gen, 41);
+		assert_string_equal(outcome.stage, "stage");
+		for (int k = 0; k < ACTORS; k++)
+			assert_int_equal(world.in_force[k], 0);
+		assert_int_equal(world.plans, 0);
+		buf_reset(&text);
+		world.fail = STEP_NONE;
+		world.log[0] = '\0';
+		assert_int_equal(apply("version: 1\n", all, 0, &text), 0);
+		assert_string_equal(world.log, "c0 c1 c2 s0 s1 s2 m0 m1 m2");
+		assert_int_equal(world.state.gen, 42); /* the dirty half was never seen */
+		buf_free(&text);
+	}
+}
+
+static void a_policy_that_needs_too_much_memory_touches_nothing(void **state)
+{
+	struct buf text = { 0 };
+
+	(void)state;
+	world.bytes[0] = world.bytes[2] = 3 << 20;
+	assert_int_equal(apply("version: 1\n", all, (12 << 20) - 1, &text), -ENOSPC);
+	assert_string_equal(world.log, "c0 c1 c2 f0 f1 f2");
+	assert_int_equal(world.state.gen, 41);
+	assert_string_equal(outcome.stage, "memory");
+	assert_int_equal(outcome.new_bytes, 6 << 20);
+	assert_int_equal(outcome.live_bytes, 0);
+	assert_non_null(strstr(buf_text(&text), "needs 12.0 MiB of kernel memory"));
+	buf_reset(&text);
+	assert_int_equal(apply("version: 1\n", all, 12 << 20, &text), 0); /* both halves fit */
+	assert_int_equal(outcome.live_bytes, 6 << 20);
+	buf_free(&text);
+}
+
+static void the_half_in_force_counts_too(void **state)
+{
+	struct buf text = { 0 };
+
+	(void)state;
+	world.bytes[0] = 8 << 20;
+	assert_int_equal(apply("version: 1\n", all, 0, &text), 0);
+	world.bytes[0] = 1 << 20;
+	assert_int_equal(apply("version: 1\n", all, 8 << 20, &text), -ENOSPC);
+	assert_non_null(strstr(buf_text(&text), "needs 9.0 MiB"));
+	assert_int_equal(outcome.live_bytes, 8 << 20); /* still that of the old one */
+	assert_int_equal(apply("version: 1\n", all, 9 << 20, &text), 0);
+	assert_int_equal(outcome.live_bytes, 1 << 20);
+	buf_free(&text);
+}
+
+static void the_limit_of_the_policy_goes_before_that_of_the_sensor(void **state)
+{
+	struct buf text = { 0 };
+
+	(void)state;
+	world.bytes[1] = 2 << 20;
+	assert_int_equal(apply("version: 1\nlimits: {memory_mib: 3}\n", all, 1 << 30, &text),
+			 -ENOSPC);
+	assert_non_null(strstr(buf_text(&text), "t:2:22: error: "));
+	assert_int_equal(apply("version: 1\nlimits: {memory_mib: 4}\n", all, 1, &text), 0);
+	buf_free(&text);
+}
+
+static void a_module_that_did_not_start_is_compiled_and_no_more(void **state)
+{
+	void *const some[] = { &world.in_force[0], NULL, &world.in_force[2] };
+	struct buf text = { 0 };
+
+	(void)state;
+	world.bytes[1] = 1 << 30; /* what it would take does not count */
+	assert_int_equal(apply("version: 1\n", some, 1 << 20, &text), 0);
+	assert_string_equal(world.log, "c0 c1 c2 s0 s2 m0 m2 f1");
+	buf_free(&text);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(
+			nothing_is_staged_before_all_compile_nor_told_before_the_commit, begin,
+			end),
+		cmocka_unit_test_setup_teardown(
+			a_mistake_in_any_module_stops_all_after_all_have_spoken, begin, end),
+		cmocka_unit_test_setup_teardown(a_module_that_fails_without_a_word_is_named, begin,
+						end),
+		cmocka_unit_test_setup_teardown(
+			a_stage_that_fails_leaves_the_generation_and_can_be_tried_again, begin,
+			end),
+		cmocka_unit_test_setup_teardown(a_policy_that_needs_too_much_memory_touches_nothing,
+						begin, end),
+		cmocka_unit_test_setup_teardown(the_half_in_force_counts_too, begin, end),
+		cmocka_unit_test_setup_teardown(
+			the_limit_of_the_policy_goes_before_that_of_the_sensor, begin, end),
+		cmocka_unit_test_setup_teardown(a_module_that_did_not_start_is_compiled_and_no_more,
+						begin, end),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
