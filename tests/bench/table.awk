@@ -39,7 +39,7 @@ END {
 			if (!n[key]) continue
 			sort_samples(key)
 			x = judged(name, candidates[c])
-			if (base == "") base = x
+			if (c == 1) base = x
 			printf "    %-32s %12s %12s %12s %9s\n", candidates[c], number(v[key, 1]), number(median(key)), \
 				number(v[key, n[key]]), base ? sprintf("%.3f", x / base) : "-"
 		}
