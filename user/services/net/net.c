@@ -235,6 +235,11 @@ int net_set_interfaces(const char *const *names, unsigned n, const char *const *
 	return 0;
 }
 
+unsigned net_patterns(void)
+{
+	return wanted.n;
+}
+
 /* ---- canary ---- */
 #define CANARY_LOOK_MS 50
 

@@ -21,6 +21,7 @@ struct net_self *net_self(void); /* NULL: not running */
 int net_stages_fill(struct net_bpf *skel);
 /* Descriptors of the maps of denials. */
 void net_folds_of(const struct net_bpf *skel, struct net_folds *f);
+unsigned net_patterns(void); /* of interfaces, that modules have asked for */
 struct net_link;
 void net_canaries_send(struct net_link *only); /* NULL: all that programs hang on */
 

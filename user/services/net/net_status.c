@@ -58,7 +58,7 @@ void net_health(void *arg, struct kmn_health *h)
 	if (!s->skel) {
 		h->level = KMN_INACTIVE;
 		(void)snprintf(h->why, sizeof(h->why), "%s", s->why);
-	} else if (s->attached && !on) {
+	} else if (s->attached && net_patterns() && !on) {
 		h->level = KMN_DEGRADED;
 		(void)snprintf(h->why, sizeof(h->why),
 			       "no interface matches modules.firewall.interfaces");
