@@ -217,6 +217,14 @@ static void add_cell(struct buf *out, bool colours, const struct cell *c, unsign
 		buf_puts(out, "  ");
 }
 
+/* End the line, without the blanks of cells that are empty. */
+static void end_row(struct buf *out)
+{
+	while (out->len && out->data[out->len - 1] == ' ')
+		out->len--;
+	buf_puts(out, "\n");
+}
+
 void term_table_add(const struct term_table *t, const char *indent, bool colours, struct buf *out)
 {
 	unsigned width[TERM_COLUMNS];
@@ -238,7 +246,7 @@ void term_table_add(const struct term_table *t, const char *indent, bool colours
 		head.width = width_of(head.text);
 		add_cell(out, colours, &head, width[i], right[i], i + 1 == t->columns);
 	}
-	buf_puts(out, "\n");
+	end_row(out);
 	for (size_t i = 0; i < t->cells; i++) {
 		unsigned col = (unsigned)(i % t->columns);
 		bool last = col + 1 == t->columns || i + 1 == t->cells;
@@ -247,7 +255,7 @@ void term_table_add(const struct term_table *t, const char *indent, bool colours
 			buf_puts(out, indent);
 		add_cell(out, colours, &t->cell[i], width[col], right[col], last);
 		if (last)
-			buf_puts(out, "\n");
+			end_row(out);
 	}
 	if (t->left_out)
 		buf_printf(out, "%s(%zu more cells left out)\n", indent, t->left_out);

@@ -59,9 +59,15 @@ static void head(struct buf *out, bool colours, const char *what)
 	buf_puts(out, "\n");
 }
 
+/* A product that does not run over. */
+static uint64_t times(uint64_t n, uint64_t by)
+{
+	return n > UINT64_MAX / by ? UINT64_MAX : n * by;
+}
+
 static const char *ago(char text[TERM_HUMAN], const cJSON *j, const char *name)
 {
-	return term_duration(text, u64_at(j, name) * NS_PER_MS);
+	return term_duration(text, times(u64_at(j, name), NS_PER_MS));
 }
 
 /* ---- the lines at the top ---- */
@@ -127,19 +133,35 @@ static void print_top(const cJSON *s, bool colours, struct buf *out)
 
 /* ---- parts and hooks ---- */
 
-/* A number in the unit that the end of its name says. */
-static void add_number(struct buf *out, const char *name, const cJSON *v)
+/* Units that the end of a name says, and that stand behind the number for a person. */
+static const char *const units[] = { "_bytes", "_ns", "_us", "_ms" };
+enum unit { UNIT_BYTES, UNIT_NS, UNIT_US, UNIT_MS, UNIT_NONE };
+
+static enum unit unit_of(const char *name, size_t *len)
 {
-	size_t len = strlen(name);
+	*len = strlen(name);
+	for (unsigned u = 0; u < UNIT_NONE; u++) {
+		size_t n = strlen(units[u]);
+
+		if (*len <= n || strcmp(name + *len - n, units[u]) != 0)
+			continue;
+		*len -= n;
+		return u;
+	}
+	return UNIT_NONE;
+}
+
+static void add_number(struct buf *out, enum unit unit, const cJSON *v)
+{
+	static const uint64_t ns[] = { [UNIT_NS] = 1, [UNIT_US] = 1000, [UNIT_MS] = NS_PER_MS };
 	char text[TERM_HUMAN];
 	uint64_t n = u64_of(v);
 
-	if (len > 6 && !strcmp(name + len - 6, "_bytes"))
+	if (unit == UNIT_BYTES)
 		buf_puts(out, term_bytes(text, n));
-	else if (len > 3 && !strcmp(name + len - 3, "_ns"))
-		buf_puts(out, term_duration(text, n));
-	else if (len > 3 && !strcmp(name + len - 3, "_ms"))
-		buf_puts(out, term_duration(text, n * NS_PER_MS));
+	else if (unit != UNIT_NONE)
+		buf_puts(out, term_duration(text,
+					    n > UINT64_MAX / ns[unit] ? UINT64_MAX : n * ns[unit]));
 	else if (v->valuedouble < 0 || v->valuedouble != (double)n)
 		buf_printf(out, "%g", v->valuedouble);
 	else
@@ -151,6 +173,8 @@ static void print_members(const cJSON *detail, struct buf *out)
 {
 	const cJSON *m;
 	bool any = false;
+	enum unit unit;
+	size_t len;
 
 	cJSON_ArrayForEach(m, detail)
 	{
@@ -159,11 +183,14 @@ static void print_members(const cJSON *detail, struct buf *out)
 			continue;
 		buf_puts(out, any ? ", " : "");
 		any = true;
-		for (const char *c = m->string; *c; c++)
-			buf_add_safe(out, *c == '_' ? " " : c, 1);
+		unit = cJSON_IsNumber(m) ? unit_of(m->string, &len) : UNIT_NONE;
+		if (unit == UNIT_NONE)
+			len = strlen(m->string);
+		for (size_t i = 0; i < len; i++)
+			buf_add_safe(out, m->string[i] == '_' ? " " : m->string + i, 1);
 		buf_puts(out, " ");
 		if (cJSON_IsNumber(m))
-			add_number(out, m->string, m);
+			add_number(out, unit, m);
 		else if (cJSON_IsBool(m))
 			buf_puts(out, cJSON_IsTrue(m) ? "yes" : "no");
 		else
@@ -180,6 +207,8 @@ static void print_parts(const cJSON *parts, bool colours, struct buf *out)
 
 	cJSON_ArrayForEach(p, parts)
 	{
+		if (!cJSON_IsObject(p))
+			continue;
 		const char *mode = text_at(p, "mode"), *state = text_at(p, "state");
 		struct buf detail = { 0 };
 
@@ -233,6 +262,8 @@ static void print_hooks(const cJSON *parts, bool colours, struct buf *out)
 		{
 			bool proven = !strcmp(text_at(h, "state"), "proven");
 
+			if (!cJSON_IsObject(h))
+				continue;
 			if (proven && rows >= HOOK_ROWS_MAX)
 				hidden++;
 			else
@@ -333,7 +364,7 @@ static void print_memory(const cJSON *m, bool colours, struct buf *out)
 		buf_printf(out, ", limit %s", term_bytes(a, limit));
 	buf_puts(out, "\n");
 	if (formula && user + maps > formula)
-		term_add(out, colours, TERM_YELLOW, "           more than the formula says\n");
+		buf_puts(out, "           more than the formula says\n");
 }
 
 static void print_rest(const cJSON *s, bool colours, struct buf *out)
@@ -351,7 +382,7 @@ static void print_rest(const cJSON *s, bool colours, struct buf *out)
 	}
 	if (l)
 		buf_printf(out, "loop       longest turn %s\n",
-			   term_duration(turn, u64_at(l, "worst_turn_us") * 1000));
+			   term_duration(turn, times(u64_at(l, "worst_turn_us"), 1000)));
 	if (c)
 		buf_printf(out, "control    %llu requests, %llu refused\n", ull_at(c, "requests"),
 			   ull_at(c, "denied") + ull_at(c, "bad") + ull_at(c, "busy"));
