@@ -13,7 +13,9 @@
 
 /* The meaning of the records and maps. A sensor takes over maps only from a folder of its own
  * number; it raises it when a record or a map changes its meaning but not its size. */
+#ifndef KMN_ABI
 #define KMN_ABI 1
+#endif
 
 #define KMN_ABI_SIZE(type, n) _Static_assert(sizeof(type) == (n), "size of " #type)
 #define KMN_REASON(part, n) ((part) << 8 | (n))
