@@ -10,12 +10,21 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/clock.h"
+
+static volatile sig_atomic_t ended;
+
+static void on_end(int signo)
+{
+	(void)signo;
+	ended = 1;
+}
 
 static int enter(const char *name)
 {
@@ -62,7 +71,8 @@ int main(int argc, char **argv)
 	q = udp("10.9.0.1", 5001, 7001);
 	r = udp("10.9.0.2", 5002, 7002);
 	end = clock_boot_ns() + strtoull(argv[3], NULL, 10) * NS_PER_S;
-	while (clock_boot_ns() < end) {
+	(void)signal(SIGINT, on_end); /* the end may be told before the time is up */
+	while (!ended && clock_boot_ns() < end) {
 		struct pollfd p = { .fd = r_in, .events = POLLIN };
 		uint64_t back = 0;
 
@@ -71,7 +81,7 @@ int main(int argc, char **argv)
 			    0); /* EPERM would be a verdict too: on leaving */
 		(void)!send(r, &sent, sizeof(sent), 0);
 		do { /* a late one of before is not this one */
-			if (poll(&p, 1, 200) != 1 ||
+			if (poll(&p, 1, 500) != 1 ||
 			    recv(r_in, &back, sizeof(back), 0) != sizeof(back))
 				break;
 		} while (back != sent);

@@ -1,0 +1,66 @@
+#!/bin/bash
+# Restart, kill -9 and upgrade to a binary with another map layout, under packet load: no packet goes
+# unjudged. Each attach type that the kernel lists for us has a probe here. KMN_SOAK=1: 1,000 of each.
+. "$(dirname "$0")/../harness/sensor.sh"
+. "$(dirname "$0")/policy_ab.sh"
+n=$([ -n "${KMN_SOAK:-}" ] && echo 1000 || echo 50)
+next=${KOMAINU_NEXT:-$BUILD/next/komainu} # the same source, another KMN_ABI: shares no map with ours
+
+"$BUILD/tests/e2e/tool_load" "$ns_peer" "$ns_host" 1 >"$work/load"
+[ $? = 1 ] || fail "without the sensor every packet must arrive: $(cat "$work/load")"
+[ -x "$next" ] || fail "no $next: make next"
+
+sensor_start "$work/policy.yaml"
+
+# ---- what hangs in the kernel, and the probe that shows a gap of it
+for pin in "$pins"/links/*; do
+	name=${pin##*/}
+	case $name in
+	tc:*) ;;		    # the packets of tool_load
+	cgroup:*) ;;		    # the owner of each packet: checked below
+	tp_btf:* | fentry:* | lsm:*) ;; # an exec during each swap: checked below
+	*) fail "no probe for the attach type of $name" ;;
+	esac
+done
+ids=$(bpftool -j link show 2>/dev/null | tr '{' '\n' | grep -c '"type"')
+echo "links in the kernel: $ids, pinned by us: $(ls "$pins/links" | wc -l)"
+
+execs=0
+probe_exec() { # an exec that the events must show later
+	execs=$((execs + 1))
+	in_host /bin/true "komainu-e2e-probe-$tag-$execs"
+}
+load_start $((n * 9 / 2 + 60))
+for ((i = 1; i <= n; i++)); do # restart: stop, then start; enforcement stays meanwhile
+	flip
+	sensor_stop || fail "stop $i"
+	sensor_start "$work/policy.yaml"
+	probe_exec
+done
+for ((i = 1; i <= n; i++)); do
+	flip
+	sensor_kill
+	sensor_start "$work/policy.yaml"
+	probe_exec
+done
+for ((i = 1; i <= n; i++)); do # upgrade and back: the other ABI adopts nothing
+	flip
+	sensor_kill
+	if ((i & 1)); then BINARY=$next sensor_start "$work/policy.yaml"; else sensor_start "$work/policy.yaml"; fi
+	probe_exec
+done
+kill -0 "$load_pid" 2>/dev/null || fail "the load ended before the swaps did: $SECONDS s"
+kill -INT "$load_pid" 2>/dev/null
+load_end 10000
+echo "$n restarts, $n kills, $n upgrades: 0 unjudged"
+
+sleep 2
+komainu events --json --kind exec >"$work/events" || fail "events"
+for ((i = 1; i <= execs; i++)); do
+	c=$(grep -c "komainu-e2e-probe-$tag-$i\"" "$work/events")
+	[ "$c" -ge 1 ] || fail "exec $i of $execs was not told"
+done
+echo "$execs execs after swaps: all told"
+komainu stop --unload || fail "stop --unload"
+sensor_pid=''
+[ ! -e "$pins" ] || fail "stop --unload left $(ls -R "$pins")"

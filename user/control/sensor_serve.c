@@ -1,0 +1,102 @@
+#include <string.h>
+#include "base/auto.h"
+#include "control/sensor_state.h"
+
+/* The sensor's side of the control socket: one short function per question (docs/control.md). */
+
+static void on_status(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)
+{
+	struct json j = control_answer(c, id);
+
+	(void)request;
+	sensor_status_json(arg, &j);
+	json_object(&j, "control");
+	control_socket_json(c, &j);
+	json_end(&j);
+	control_send(c, id, &j);
+}
+
+static void answer_outcome(struct sensor *s, struct control_socket *c, uint64_t id, int status,
+			   const struct policy_outcome *o, struct buf *text)
+{
+	struct json j = control_answer(c, id);
+
+	(void)s;
+	json_bool(&j, "ok", status == 0);
+	json_str(&j, "stage", o->stage);
+	json_u64(&j, "generation", o->gen);
+	json_u64(&j, "took_ms", o->took_ns / 1000000);
+	json_str(&j, "text", buf_text(text));
+	control_send(c, id, &j);
+}
+
+static void on_reload(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)
+{
+	kmn_auto(buf_free) struct buf text = {};
+	struct sensor *s = arg;
+	int r = sensor_reload(s, &text);
+
+	(void)request;
+	answer_outcome(s, c, id, r, &s->last, &text);
+}
+
+static void on_reload_check(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)
+{
+	kmn_auto(buf_free) struct buf text = {};
+	struct policy_outcome o = {};
+	struct sensor *s = arg;
+	int r = sensor_check(s, &text, &o);
+
+	(void)request;
+	answer_outcome(s, c, id, r, &o, &text);
+}
+
+static void on_selftest(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)
+{
+	struct json j = control_answer(c, id);
+
+	(void)request;
+	json_bool(&j, "ok", sensor_selftest_json(arg, &j));
+	control_send(c, id, &j);
+}
+
+static void on_metrics(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)
+{
+	kmn_auto(buf_free) struct buf text = {};
+	struct json j = control_answer(c, id);
+
+	(void)request;
+	sensor_metrics_text(arg, &text);
+	json_str(&j, "text", buf_text(&text));
+	control_send(c, id, &j);
+}
+
+static void on_stop(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)
+{
+	struct sensor *s = arg;
+	struct json j = control_answer(c, id);
+
+	(void)request;
+	json_str(&j, "text", "stopping");
+	control_send(c, id, &j);
+	loop_stop(s->core.loop);
+}
+
+static const struct control_handler handlers[] = {
+	{ .name = "status", .reads_only = true, .run = on_status },
+	{ .name = "metrics", .reads_only = true, .run = on_metrics },
+	{ .name = "reload", .run = on_reload },
+	{ .name = "reload-check", .run = on_reload_check },
+	{ .name = "selftest", .run = on_selftest },
+	{ .name = "stop", .run = on_stop },
+	{ .name = NULL },
+};
+
+struct control_socket *sensor_serve(struct sensor *s)
+{
+	struct control_socket *c = NULL;
+
+	if (control_socket_new(s->core.loop, cli_places()->run_dir, handlers, s, &c) < 0)
+		return NULL;
+	return c;
+}

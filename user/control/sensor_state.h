@@ -1,0 +1,84 @@
+#pragma once
+#include <stdbool.h>
+#include <stdint.h>
+#include "control/sensor.h"
+#include "control/socket.h"
+#include "core/command.h"
+#include "event/event.h"
+#include "event/live.h"
+#include "event/ring.h"
+#include "event/sink.h"
+#include "policy/transaction.h"
+
+/* The running sensor: shared by sensor.c (life), sensor_policy.c (transactions) and sensor_status.c
+ * (what it says of itself) only. */
+
+#define SENSOR_PARTS_MAX 64
+
+/* One part of this run: a service or a module. */
+struct sensor_part {
+	const struct kmn_part *part;
+	const struct kmn_module *module; /* NULL: a service */
+	void *self;			 /* NULL: it did not start */
+	int status;			 /* of start or attach: 0, or -errno */
+	enum kmn_level level;		 /* as last told by an event */
+};
+
+struct sensor {
+	const struct kmn_roof *roof;
+	const struct sensor_options *options;
+	struct kernel kernel;
+	struct kmn_core core;
+	struct event_kinds kinds;
+	struct event_ring *rings;
+	struct event_live *live;
+	struct sensor_part part[SENSOR_PARTS_MAX];
+	unsigned n_parts;
+
+	struct policy *policy;	    /* in force */
+	struct policy_outcome last; /* of the newest transaction, good or not */
+	bool loaded;		    /* a generation of ours is in force */
+	char last_error[256];
+	uint64_t last_ns; /* boot clock */
+	uint64_t reloads, refused;
+	enum kmn_mode mode[SENSOR_PARTS_MAX]; /* of each module, as the policy in force says */
+
+	uint64_t started_ns;
+	uint64_t ticks;
+	int exit_code;
+	bool unload, ran;
+	bool settled; /* every hook that can be proven is, and the old links are gone */
+};
+
+/* Parse, check, compile, stage, commit. text: all diagnostics for a person, may be NULL. 0, or
+ * -errno; the old generation stays in force. */
+int sensor_apply(struct sensor *s, struct buf *text, bool colour);
+/* Only look: parse, check and compile, change nothing. */
+int sensor_check(struct sensor *s, struct buf *text, struct policy_outcome *o);
+/* The same when a sensor is already running: canaries after it, an event, sd_notify. */
+int sensor_reload(struct sensor *s, struct buf *text);
+
+/* Before anything is touched: parse and check the policy, and take the store's budgets from it. All
+ * diagnostics into text. 0, or -EINVAL. */
+int sensor_read_policy(struct sensor *s, struct buf *text, bool colour,
+		       struct event_sink_config *sink);
+
+/* Each second: an event when a part's health changed. */
+void sensor_watch_health(struct sensor *s);
+void sensor_heartbeat(struct sensor *s);
+/* Open the control socket with the sensor's answers; NULL and errno. */
+struct control_socket *sensor_serve(struct sensor *s);
+
+/* Health of one part from its hooks, its own word and its mode; why: at most 200 bytes. */
+enum kmn_level sensor_health(struct sensor *s, const struct sensor_part *p, char *why);
+/* The worst of all parts. */
+enum kmn_level sensor_level(struct sensor *s);
+void sensor_status_json(struct sensor *s, struct json *j);
+void sensor_metrics_text(struct sensor *s, struct buf *out);
+uint64_t sensor_memory_max(struct sensor *s);
+/* Run the self-tests of all parts; true when none failed. */
+bool sensor_selftest_json(struct sensor *s, struct json *j);
+
+/* An event of the sensor itself. */
+void sensor_say(struct sensor *s, uint8_t kind, enum event_severity severity, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
