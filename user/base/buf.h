@@ -31,3 +31,9 @@ const char *buf_text(struct buf *b);
  * bytes that are not UTF-8 come out as \xNN, byte by byte, so that a hostile name does nothing. A
  * backslash before x comes out as \x5c: what reads as an escape is one. */
 void buf_add_safe(struct buf *b, const char *text, size_t len);
+
+/* kmn_auto(buf): freed when it leaves its scope (base/auto.h). */
+static inline void kmn_auto_buf(struct buf *b)
+{
+	buf_free(b);
+}

@@ -16,11 +16,6 @@
 
 KMN_AUTO_DEFINE(cJSON *, cJSON_Delete)
 
-static inline void kmn_auto_buf(struct buf *b)
-{
-	buf_free(b);
-}
-
 static const char *text_of_member(const cJSON *j, const char *name)
 {
 	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(j, name));

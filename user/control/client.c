@@ -14,11 +14,6 @@
 
 KMN_AUTO_DEFINE(cJSON *, cJSON_Delete)
 
-static inline void kmn_auto_buf(struct buf *b)
-{
-	buf_free(b);
-}
-
 int control_connect(const char *run_dir, pid_t *pid)
 {
 	struct sockaddr_un sun = { .sun_family = AF_UNIX };

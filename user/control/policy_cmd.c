@@ -11,11 +11,6 @@ KMN_AUTO_DEFINE(struct policy *, policy_free)
 KMN_AUTO_DEFINE(struct policy_diag *, policy_diag_free)
 KMN_AUTO_DEFINE(struct worker_pool *, worker_pool_free)
 
-static inline void kmn_auto_buf(struct buf *b)
-{
-	buf_free(b);
-}
-
 /* ---- shared ---- */
 /* allowed: letters of the options that this command has. */
 static bool options(const char *command, const char *allowed, int argc, char **argv,

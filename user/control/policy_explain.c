@@ -13,11 +13,6 @@ KMN_AUTO_DEFINE(struct policy_diag *, policy_diag_free)
 KMN_AUTO_DEFINE(cJSON *, cJSON_Delete)
 KMN_AUTO_DEFINE(struct term_table *, term_table_free)
 
-static inline void kmn_auto_buf(struct buf *b)
-{
-	buf_free(b);
-}
-
 static inline void kmn_auto_plans(void *(*plans)[KMN_PARTS])
 {
 	policy_cmd_plans_free(*plans);

@@ -228,7 +228,7 @@ static int bring_up(struct sensor *s)
 					  .kinds = &s->kinds,
 					  .describe = describe,
 					  .describe_arg = s };
-	kmn_auto(buf_free) struct buf read = {}, text = {};
+	kmn_auto(buf) struct buf read = {}, text = {};
 	int r = sensor_read_policy(s, &read, term_colours(stderr), &sink);
 
 	if (r < 0) {

@@ -35,7 +35,7 @@ static void *const *module_selves(struct sensor *s, void **out)
 /* First line of what went wrong, for status and the event. */
 static void note_error(struct sensor *s, struct policy_diag *d, int err)
 {
-	kmn_auto(buf_free) struct buf text = {};
+	kmn_auto(buf) struct buf text = {};
 
 	policy_diag_text(d, false, &text);
 	if (!text.len)

@@ -32,7 +32,7 @@ static void answer_outcome(struct sensor *s, struct control_socket *c, uint64_t 
 
 static void on_reload(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)
 {
-	kmn_auto(buf_free) struct buf text = {};
+	kmn_auto(buf) struct buf text = {};
 	struct sensor *s = arg;
 	int r = sensor_reload(s, &text);
 
@@ -42,7 +42,7 @@ static void on_reload(void *arg, struct control_socket *c, uint64_t id, const cJ
 
 static void on_reload_check(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)
 {
-	kmn_auto(buf_free) struct buf text = {};
+	kmn_auto(buf) struct buf text = {};
 	struct policy_outcome o = {};
 	struct sensor *s = arg;
 	int r = sensor_check(s, &text, &o);
@@ -62,7 +62,7 @@ static void on_selftest(void *arg, struct control_socket *c, uint64_t id, const 
 
 static void on_metrics(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)
 {
-	kmn_auto(buf_free) struct buf text = {};
+	kmn_auto(buf) struct buf text = {};
 	struct json j = control_answer(c, id);
 
 	(void)request;

@@ -80,7 +80,7 @@ void sensor_watch_health(struct sensor *s)
 
 void sensor_heartbeat(struct sensor *s)
 {
-	kmn_auto(buf_free) struct buf text = {};
+	kmn_auto(buf) struct buf text = {};
 
 	for (unsigned i = 0; i < s->n_parts; i++) {
 		char why[200];
@@ -148,7 +148,7 @@ static void memory_json(struct sensor *s, struct json *j)
 
 /* ---- status ---- */
 
-static void policy_json(struct sensor *s, struct json *j)
+static void in_force_json(struct sensor *s, struct json *j)
 {
 	struct kmn_state *state = bpfobj_state(s->core.bpf);
 
@@ -247,7 +247,7 @@ void sensor_status_json(struct sensor *s, struct json *j)
 	json_object(j, "kernel");
 	kernel_json(&s->kernel, j);
 	json_end(j);
-	policy_json(s, j);
+	in_force_json(s, j);
 	json_array(j, "parts");
 	for (unsigned i = 0; i < s->n_parts; i++)
 		part_json(s, &s->part[i], j);
@@ -327,7 +327,7 @@ bool sensor_selftest_json(struct sensor *s, struct json *j)
 
 	json_array(j, "tests");
 	for (unsigned i = 0; i < s->n_parts; i++) {
-		kmn_auto(buf_free) struct buf why = {};
+		kmn_auto(buf) struct buf why = {};
 		int r;
 
 		if (!s->part[i].self || !s->part[i].part->selftest)
