@@ -69,7 +69,7 @@ void sensor_heartbeat(struct sensor *s);
 /* Open the control socket with the sensor's answers; NULL and errno. */
 struct control_socket *sensor_serve(struct sensor *s);
 
-/* Health of one part from its hooks, its own word and its mode; why: at most 200 bytes. */
+/* Health of one part from its hooks, its own word and its mode; why: KMN_WHY_MAX bytes. */
 enum kmn_level sensor_health(struct sensor *s, const struct sensor_part *p, char *why);
 /* The worst of all parts. */
 enum kmn_level sensor_level(struct sensor *s);

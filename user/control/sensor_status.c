@@ -51,7 +51,7 @@ enum kmn_level sensor_health(struct sensor *s, const struct sensor_part *p, char
 enum kmn_level sensor_level(struct sensor *s)
 {
 	enum kmn_level worst = KMN_ACTIVE;
-	char why[200];
+	char why[KMN_WHY_MAX];
 
 	for (unsigned i = 0; i < s->n_parts; i++)
 		if (sensor_health(s, &s->part[i], why) == KMN_DEGRADED)
@@ -63,7 +63,7 @@ void sensor_watch_health(struct sensor *s)
 {
 	for (unsigned i = 0; i < s->n_parts; i++) {
 		struct sensor_part *p = &s->part[i];
-		char why[200];
+		char why[KMN_WHY_MAX];
 		enum kmn_level now = sensor_health(s, p, why);
 
 		if (now == p->level || s->ticks < 6) /* the first canaries have five seconds */
@@ -83,7 +83,7 @@ void sensor_heartbeat(struct sensor *s)
 	kmn_auto(buf) struct buf text = {};
 
 	for (unsigned i = 0; i < s->n_parts; i++) {
-		char why[200];
+		char why[KMN_WHY_MAX];
 		enum kmn_level level = sensor_health(s, &s->part[i], why);
 
 		buf_printf(&text, "%s%s %s", i ? ", " : "", s->part[i].part->name,
@@ -176,7 +176,7 @@ static void in_force_json(struct sensor *s, struct json *j)
 
 static void part_json(struct sensor *s, const struct sensor_part *p, struct json *j)
 {
-	char why[200];
+	char why[KMN_WHY_MAX];
 	enum kmn_level level = sensor_health(s, p, why);
 
 	json_object(j, NULL);
@@ -225,7 +225,7 @@ static void workers_json(struct sensor *s, struct json *j)
 static void first_trouble(struct sensor *s, struct json *j)
 {
 	for (unsigned i = 0; i < s->n_parts; i++) {
-		char why[200];
+		char why[KMN_WHY_MAX];
 
 		if (sensor_health(s, &s->part[i], why) != KMN_DEGRADED)
 			continue;
@@ -282,7 +282,7 @@ static void sensor_metrics(struct sensor *s, struct kmn_metrics *m)
 	metrics_family(m, "komainu_policy_refused_total", METRICS_COUNTER, "Policies refused.");
 	metrics_u64(m, s->refused, NULL);
 	for (unsigned i = 0; i < s->n_parts; i++) {
-		char why[200];
+		char why[KMN_WHY_MAX];
 
 		metrics_family(m, "komainu_part_state", METRICS_GAUGE,
 			       "State of a part: 0 active, 1 degraded, 2 off.");

@@ -37,9 +37,10 @@ struct kmn_core {
 
 /* What a part says of itself; the worst of it and of its hooks is its state. */
 enum kmn_level { KMN_ACTIVE, KMN_DEGRADED, KMN_INACTIVE };
+#define KMN_WHY_MAX 256 /* a hook's name and its reason fit */
 struct kmn_health {
 	enum kmn_level level;
-	char why[200]; /* of degraded or inactive, one sentence with the remedy */
+	char why[KMN_WHY_MAX]; /* of degraded or inactive, one sentence with the remedy */
 };
 
 /* One line of `komainu probe`: what this kernel can do for the part. */
