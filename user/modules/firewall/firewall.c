@@ -116,7 +116,8 @@ static void firewall_health(void *self, struct kmn_health *h)
 	} else if (fw->live && fw->live->t.head.n_rules &&
 		   !hook_part_proven(fw->core->hooks, KMN_SVC_net, &worst)) {
 		h->level = KMN_DEGRADED;
-		(void)snprintf(h->why, sizeof(h->why), "hook %s: %s", worst ? worst->name : "tc",
+		(void)snprintf(h->why, sizeof(h->why), "hook %.60s: %.120s",
+			       worst ? worst->name : "tc",
 			       worst && worst->why[0] ? worst->why : "not proven");
 	}
 }

@@ -140,12 +140,8 @@ static int in_child(void)
 	fw_maps_of(fw, &maps);
 	state = bpf_map__fd(net->maps.kmn_state);
 	r = net_stages_fill(net);
-	if (!r) {
-		uint32_t stage = NET_STAGE_firewall;
-		int prog = bpf_program__fd(fw->progs.fw_tc);
-
-		r = bpf_map_update_elem(bpf_map__fd(net->maps.net_tc_stages), &stage, &prog, 0);
-	}
+	if (!r)
+		r = net_stage_put(net, NET_STAGE_firewall, fw->progs.fw_tc);
 	if (!r)
 		r = stage_rule(&maps, KMN_PREVENT, 1);
 	if (!r)

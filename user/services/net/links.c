@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "services/net/links.h"
+#include "services/net/net.h"
 
 #define LINKS_READS_MAX 64 /* datagrams in one turn of the loop */
 #define LINKS_GONE 64	   /* names kept of interfaces that went */
@@ -72,6 +73,12 @@ struct net_link *net_links_find(uint32_t ifindex)
 		if (l->ifindex == ifindex)
 			return l;
 	return NULL;
+}
+
+void net_each_link(net_link_fn *fn, void *arg)
+{
+	for (struct net_link *l = NULL; (l = net_links_next(l));)
+		fn(arg, l->ifindex, l->name);
 }
 
 const char *net_links_name(uint32_t ifindex)

@@ -34,31 +34,6 @@ struct net_self *net_self(void)
 }
 
 /* ---- stages ---- */
-static int set_stage(struct net_bpf *skel, uint32_t stage, const struct bpf_program *prog)
-{
-	int fd = bpf_program__fd(prog);
-
-	return bpf_map_update_elem(bpf_map__fd(skel->maps.net_tc_stages), &stage, &fd, BPF_ANY);
-}
-
-int net_stages_fill(struct net_bpf *skel)
-{
-	int r = set_stage(skel, NET_STAGE_END, skel->progs.net_end);
-
-	for (uint32_t i = 0; !r && i < NET_STAGE_END; i++)
-		r = set_stage(skel, i, skel->progs.net_off);
-	return r < 0 ? kmn_err(r, "net: stages") : 0;
-}
-
-void net_folds_of(const struct net_bpf *skel, struct net_folds *f)
-{
-	f->folds_fd = bpf_map__fd(skel->maps.net_folds);
-	f->rest_fd = bpf_map__fd(skel->maps.net_rest);
-	f->lost_fd = bpf_map__fd(skel->maps.net_lost);
-	f->control_fd = bpf_map__fd(skel->maps.net_control);
-	f->cpus = (unsigned)libbpf_num_possible_cpus();
-}
-
 int net_stage_set(struct kmn_core *core, enum net_stage stage, struct bpf_program *prog)
 {
 	int r;
@@ -66,7 +41,7 @@ int net_stage_set(struct kmn_core *core, enum net_stage stage, struct bpf_progra
 	(void)core;
 	if (!self || !self->skel)
 		return -ENODEV;
-	r = set_stage(self->skel, stage, prog);
+	r = net_stage_put(self->skel, stage, prog);
 	return r < 0 ? kmn_err(r, "net: stage %d", stage) : 0;
 }
 
@@ -90,12 +65,6 @@ int net_on_link(net_link_fn *fn, void *arg)
 		return 0;
 	}
 	return fn ? -ENOSPC : 0;
-}
-
-void net_each_link(net_link_fn *fn, void *arg)
-{
-	for (struct net_link *l = NULL; (l = net_links_next(l));)
-		fn(arg, l->ifindex, l->name);
 }
 
 static void link_off(struct net_link *l)

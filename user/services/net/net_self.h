@@ -17,7 +17,9 @@ struct net_self {
 
 struct net_self *net_self(void); /* NULL: not running */
 
-/* Each stage without a module only goes on. 0, or -errno, logged. */
+/* stages.c: put a program into a slot; each stage without a module only goes on. 0, or -errno,
+ * logged. */
+int net_stage_put(struct net_bpf *skel, uint32_t stage, const struct bpf_program *prog);
 int net_stages_fill(struct net_bpf *skel);
 /* Descriptors of the maps of denials. */
 void net_folds_of(const struct net_bpf *skel, struct net_folds *f);
