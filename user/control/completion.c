@@ -292,7 +292,10 @@ static void fish_words(const struct cli_commands *c, const char *prefix, struct 
 		command = command_named(c, name);
 		buf_printf(out, "complete -c komainu -f -n '__komainu_at \"%s\"' -a '%s' -d '",
 			   prefix, word);
-		add_fish_quoted(out, command ? command->summary : "more");
+		if (command)
+			add_fish_quoted(out, command->summary);
+		else
+			add_next_words(c, name, out);
 		buf_puts(out, "'\n");
 	}
 	buf_free(&words);

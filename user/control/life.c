@@ -51,20 +51,20 @@ static int make_folder(const char *what, const char *path, mode_t mode)
 	int r = *path == '/' ? make_parents(path) : -EINVAL;
 
 	if (r < 0)
-		return kmn_err(r, "%s folder %s", what, path);
+		return kmn_err(r, "life: %s folder %s", what, path);
 	if (!mkdir(path, mode))
 		made = true;
 	else if (errno != EEXIST)
-		return kmn_err(-errno, "%s folder %s", what, path);
+		return kmn_err(-errno, "life: %s folder %s", what, path);
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &st) < 0)
-		return kmn_err(-errno, "%s folder %s", what, path);
+		return kmn_err(-errno, "life: %s folder %s", what, path);
 	if (made && fchmod(fd, mode) < 0) /* whatever the umask is */
-		return kmn_err(-errno, "%s folder %s", what, path);
+		return kmn_err(-errno, "life: %s folder %s", what, path);
 	if (!made && ((st.st_uid && st.st_uid != geteuid()) || (st.st_mode & (S_IWGRP | S_IWOTH))))
 		return kmn_err(-EPERM,
-			       "%s folder %s: others may write there: chown root, chmod go-w", what,
-			       path);
+			       "life: %s folder %s: others may write there: chown root, chmod go-w",
+			       what, path);
 	return 0;
 }
 
@@ -88,7 +88,7 @@ static void raise_limit(int what, const char *name, rlim_t to)
 		want.rlim_max = now.rlim_max; /* never lower */
 	if (!setrlimit(what, &want))
 		return;
-	log_warn("limit of %s: %s", name, strerror(errno));
+	log_warn("life: limit of %s is not raised: %s", name, strerror(errno));
 	now.rlim_cur = now.rlim_max;
 	(void)setrlimit(what, &now); /* as far as we may */
 }
@@ -100,9 +100,10 @@ void life_limits(void)
 	raise_limit(RLIMIT_MEMLOCK, "locked memory", RLIM_INFINITY);
 	raise_limit(RLIMIT_NOFILE, "descriptors", FILES_MAX);
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		log_warn("core dumps stay possible: %s", strerror(errno));
+		log_warn("life: core dumps stay possible: %s", strerror(errno));
 	if (fd < 0 || write(fd, OOM_SCORE, strlen(OOM_SCORE)) < 0)
-		log_warn("the kernel may kill the sensor when memory ends: %s", strerror(errno));
+		log_warn("life: the kernel may kill the sensor when memory ends: %s",
+			 strerror(errno));
 }
 
 /* ---- the only one ---- */
@@ -115,20 +116,20 @@ int life_lock(const char *run_dir, pid_t *holder)
 
 	*holder = 0;
 	if (r < 0 || (size_t)r >= sizeof(path))
-		return kmn_err(-ENAMETOOLONG, "lock in %s", run_dir);
+		return kmn_err(-ENAMETOOLONG, "life: lock in %s", run_dir);
 	fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0644);
 	if (fd < 0)
-		return kmn_err(-errno, "lock %s", path);
+		return kmn_err(-errno, "life: lock %s", path);
 	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK)
-			return kmn_err(-errno, "lock %s", path);
+			return kmn_err(-errno, "life: lock %s", path);
 		if (read(fd, pid, sizeof(pid) - 1) > 0)
 			*holder = (pid_t)strtol(pid, NULL, 10);
 		return -EALREADY;
 	}
 	r = snprintf(pid, sizeof(pid), "%d\n", getpid());
 	if (ftruncate(fd, 0) < 0 || write(fd, pid, (size_t)r) != r)
-		return kmn_err(-errno, "lock %s: write", path);
+		return kmn_err(-errno, "life: lock %s: write", path);
 	r = fd;
 	fd = -1;
 	return r;
@@ -174,7 +175,7 @@ static void notify(const char *text)
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || sendto(fd, text, strlen(text), MSG_NOSIGNAL, (struct sockaddr *)&sun,
 			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len)) < 0)
-		log_debug("notify: %s: %s", path, strerror(errno));
+		log_debug("life: notify: %s: %s", path, strerror(errno));
 }
 
 void life_notify(const char *fmt, ...)
