@@ -53,3 +53,21 @@ struct kmn_file_id {
 	__u32 gen; /* i_generation: an inode number is used again, with another generation */
 };
 KMN_ABI_SIZE(struct kmn_file_id, 16);
+
+/* What else is known of a file; the numbers stand in records. */
+enum kmn_file_flag {
+	KMN_FILE_MEMFD = 1,   /* memfd_create(), also with MFD_HUGETLB */
+	KMN_FILE_DELETED = 2, /* no link is left, or the name it was opened by is gone */
+	KMN_FILE_UPPER = 4,   /* in the upper layer of an overlay */
+	KMN_FILE_OVERLAY = 8, /* opened through an overlay */
+	KMN_FILE_UNRESOLVED =
+		16 /* the identity is the overlay's own: its layer could not be read */
+};
+
+/* How a walk from a file up to the root ended (lib/path.bpf.h). */
+enum kmn_walk_end {
+	KMN_WALK_ROOT,	   /* at the root of the mount namespace: the path is whole */
+	KMN_WALK_DETACHED, /* at a file system that hangs nowhere: a memfd, a lazy umount */
+	KMN_WALK_CUT,	   /* out of steps or of room: the names nearest to the root are missing */
+	KMN_WALK_NONE,	   /* nothing may be read here */
+};

@@ -9,16 +9,6 @@
 #define KMN_MNT_INTERNAL 0x4000
 #define KMN_STACK_MAX 2 /* FILESYSTEM_MAX_STACK_DEPTH: an overlay on an overlay, no deeper */
 
-/* What else is known of a file; the numbers stand in records. */
-enum kmn_file_flag {
-	KMN_FILE_MEMFD = 1,   /* memfd_create(), also with MFD_HUGETLB */
-	KMN_FILE_DELETED = 2, /* no link is left, or the name it was opened by is gone */
-	KMN_FILE_UPPER = 4,   /* in the upper layer of an overlay */
-	KMN_FILE_OVERLAY = 8, /* opened through an overlay */
-	KMN_FILE_UNRESOLVED =
-		16 /* the identity is the overlay's own: its layer could not be read */
-};
-
 struct file___ref { /* 6.13: the same release put private_data of overlayfs into struct ovl_file */
 	int f_ref;
 } __attribute__((preserve_access_index));

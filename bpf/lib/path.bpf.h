@@ -7,14 +7,6 @@
 
 #define KMN_NAME_MAX 256 /* a name and its NUL */
 
-/* How a walk ended. */
-enum kmn_walk_end {
-	KMN_WALK_ROOT,	   /* at the root of the mount namespace: the path is whole */
-	KMN_WALK_DETACHED, /* at a file system that hangs nowhere: a memfd, a lazy umount */
-	KMN_WALK_CUT,	   /* out of steps or of room: the names nearest to the root are missing */
-	KMN_WALK_NONE,	   /* nothing may be read here */
-};
-
 /* Keep v at or below mask, one less than a power of two, where the verifier sees it: clang proves
  * the same bound from an earlier test and would drop a plain "&". */
 #define KMN_BOUND(v, mask) asm volatile("%0 &= %1" : "+r"(v) : "i"(mask))
