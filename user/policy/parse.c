@@ -90,8 +90,17 @@ static bool check_text(struct parse *p, const yaml_event_t *ev)
 
 static struct policy_node *new_node(struct parse *p, const yaml_event_t *ev, enum policy_type type)
 {
-	struct policy_node *n = arena_get(&p->t->arena, sizeof(*n));
+	struct policy_node *n;
 
+	if (p->t->nodes == TREE_NODES_MAX) {
+		diag_error(p->d, pos_of(p, ev->start_mark),
+			   "keep long lists in files of their own: {list: FILE}",
+			   "more than %d values; reading stops here", TREE_NODES_MAX);
+		p->stop = p->holes = true;
+		return NULL;
+	}
+	p->t->nodes++;
+	n = arena_get(&p->t->arena, sizeof(*n));
 	if (!n) {
 		no_memory(p);
 		return NULL;

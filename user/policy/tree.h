@@ -3,8 +3,9 @@
 #include "policy/policy.h"
 #include "policy/source.h"
 
-#define TREE_DEPTH_MAX 32 /* levels of lists and maps in a file, and so in a merged tree */
-#define TREE_FILES_MAX 32 /* files of one policy: given ones, parents, all together */
+#define TREE_DEPTH_MAX 32     /* levels of lists and maps in a file, and so in a merged tree */
+#define TREE_NODES_MAX 262144 /* values in all files: about 45 MiB while it is read */
+#define TREE_FILES_MAX 32     /* files of one policy: given ones, parents, all together */
 
 /* What policy_load() hands out: the policy first, and what it lives in. */
 struct tree {
@@ -12,6 +13,7 @@ struct tree {
 	struct arena arena; /* nodes and texts */
 	struct source *source[TREE_FILES_MAX];
 	unsigned sources;
+	uint32_t nodes;
 };
 
 static inline struct tree *tree_of(const struct policy *p)
