@@ -125,8 +125,9 @@ struct kmn_event_kind {
 	void (*text)(const struct event *ev, struct buf *out); /* what happened, one line, safe */
 	uint32_t ocsf_class;				       /* class_uid */
 	uint32_t ocsf_activity;
-	/* Attributes of the class inside the open top object; the common ones are written already.
-	 */
+	/* Attributes of the class inside the open top object; the common ones are written already:
+	 * times, count, classification, message, metadata, device, actor, in Process Activity
+	 * process, the outcome and policy, and unmapped with every field. No key twice. */
 	void (*ocsf)(const struct event *ev, struct json *j);
 };
 
