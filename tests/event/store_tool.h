@@ -28,6 +28,8 @@ static inline int make_state_dir(void **state)
 	const char *tmp = getenv("TMPDIR");
 
 	(void)state;
+	if (!access("/dev/shm", W_OK)) /* thousands of syncs are not what is tested */
+		tmp = "/dev/shm";
 	(void)snprintf(state_dir, sizeof(state_dir), "%s/kmn-store-XXXXXX", tmp ? tmp : "/tmp");
 	return mkdtemp(state_dir) ? 0 : -1;
 }

@@ -242,7 +242,8 @@ static void events_expire_after_their_days(void **state)
 		(void)store_expire(s, now + 1);
 		store_stats(s, EVENT_FINDINGS, &st);
 		assert_true(st.oldest_ns + 10 * day >= now); /* 8 days and an eighth, not later */
-		assert_true(i < 8 || st.oldest_ns + 8 * day <= now); /* and not earlier */
+		if (st.expired_events) /* the youngest that went was older than 8 days */
+			assert_true((st.expired_events - 1 + 8) * day <= i * day);
 	}
 	assert_int_equal(st.expired_events + read_all(EVENT_FINDINGS, &first, &last), 40);
 	assert_verified(EVENT_FINDINGS);
@@ -369,7 +370,7 @@ static void a_missing_segment_is_found(void **state)
 	assert_int_equal(unlink(a), 0);
 	assert_found("findings segment 4: the segment before it, 3, is missing");
 	verify(EVENT_FINDINGS, &said, &result);
-	assert_true(result.missing >= 500);
+	assert_true(result.missing >= 100);
 	segment_name(a, sizeof(a), EVENT_FINDINGS, 2, "db"); /* the oldest ones may go */
 	assert_int_equal(unlink(a), 0);
 	segment_name(a, sizeof(a), EVENT_FINDINGS, 1, "db");
@@ -455,7 +456,7 @@ static void a_damaged_segment_is_set_aside_and_the_rest_works(void **state)
 		n++;
 	}
 	assert_int_equal(last, seq + 9);
-	assert_true(n > 1000);
+	assert_true(n > 500); /* those of the segments 1, 3 and 4 */
 	event_reader_close(r);
 	store_close(s);
 	assert_found("findings segment 2: it is damaged");
@@ -469,7 +470,7 @@ static void damage_found_while_writing_costs_no_event(void **state)
 {
 	struct store_config c = small_store();
 	struct event_store *s;
-	uint64_t n = 0, first_good;
+	uint64_t n = 0;
 	struct store_stats st;
 	int r = 0;
 
@@ -481,7 +482,6 @@ static void damage_found_while_writing_costs_no_event(void **state)
 	store_close(s); /* the log is folded back: what follows reads the file */
 	s = open_store(&c);
 	overwrite(1, 8192, 200000);
-	first_good = 501;
 	for (n = 500; n < 20000 && !damaged_said && !r; n += 50)
 		r = store_events(s, EVENT_FINDINGS, n + 1, 50, 700, T0);
 	assert_int_equal(r, 0);
@@ -489,7 +489,6 @@ static void damage_found_while_writing_costs_no_event(void **state)
 	store_stats(s, EVENT_FINDINGS, &st);
 	assert_int_equal(st.seq, n); /* numbers go on without a hole */
 	assert_int_equal(store_events(s, EVENT_FINDINGS, n + 1, 50, 700, T0), 0);
-	(void)first_good;
 	store_close(s);
 }
 

@@ -16,6 +16,7 @@ struct event_reader {
 	struct segment *seg; /* NULL: none open */
 	uint32_t number;     /* of it, or of the last one that was open */
 	uint64_t seq;	     /* next number wanted */
+	uint64_t from;	     /* batches from this number on are looked for */
 	/* the batch in hand */
 	struct segment_batch batch;
 	const uint8_t *raw;
@@ -150,6 +151,7 @@ static int take_batch(struct event_reader *r)
 	if (e < 0)
 		return e;
 	r->have = true;
+	r->from = r->batch.last_seq + 1;
 	r->at = 0;
 	r->at_seq = r->batch.first_seq;
 	r->stats.batches++;
@@ -178,7 +180,7 @@ static int next_batch(struct event_reader *r)
 		if (r->seg) {
 			/* Newer first: what is written between the two looks is seen then. */
 			newer = newer_exists(r);
-			e = segment_get_batch(r->seg, &r->filter, r->seq, false, &r->batch);
+			e = segment_get_batch(r->seg, &r->filter, r->from, false, &r->batch);
 			if (e > 0)
 				e = take_batch(r);
 			if (e > 0 || (!e && !newer))
@@ -241,20 +243,21 @@ int event_reader_next(struct event_reader *r, struct event *ev)
 
 void event_reader_seek(struct event_reader *r, uint64_t seq)
 {
-	segment_close(KMN_TAKE(r->seg));
+	struct segment_batch b;
+
 	r->have = false;
-	r->number = 0;
-	r->seq = seq;
-	/* The segment that holds it is the last one whose first number is not above it. */
+	r->seq = r->from = seq;
+	/* The batch that holds it is the last one whose first number is not above it. */
 	r->number = UINT32_MAX;
 	while (step_segment(r, true) > 0) {
-		struct segment_head head;
-
-		if (!segment_get_head(r->seg, &head) && head.first_seq <= seq)
-			return;
+		if (segment_get_batch(r->seg, NULL, seq, true, &b) <= 0)
+			continue; /* all are above, or it is damaged */
+		if (b.last_seq >= seq)
+			r->from = b.first_seq;
+		return;
 	}
-	r->number = 0; /* older than all: from the beginning */
 	segment_close(KMN_TAKE(r->seg));
+	r->number = 0; /* older than all: from the beginning */
 }
 
 /* How many events of the batch in hand match. */
