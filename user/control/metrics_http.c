@@ -36,8 +36,9 @@ unsigned metrics_http_status(const char *head, size_t len, bool *wants_body)
 	if (line_end > head && line_end[-1] == '\r')
 		line_end--;
 	path = memchr(head, ' ', (size_t)(line_end - head));
-	if (!path++)
+	if (!path)
 		return 400;
+	path++;
 	end = memchr(path, ' ', (size_t)(line_end - path));
 	if (!end || line_end - end < 6 || memcmp(end + 1, "HTTP/", 5) != 0)
 		return 400;

@@ -350,21 +350,22 @@ static void print_store(const cJSON *store, bool colours, struct buf *out)
 
 static void print_memory(const cJSON *m, bool colours, struct buf *out)
 {
-	char a[TERM_HUMAN], b[TERM_HUMAN], c[TERM_HUMAN], d[TERM_HUMAN];
-	uint64_t user = u64_at(m, "user_bytes"), maps = u64_at(m, "map_bytes");
-	uint64_t formula = u64_at(m, "formula_bytes"), limit = u64_at(m, "limit_bytes");
+	uint64_t user = u64_at(m, "user_bytes"), formula = u64_at(m, "formula_bytes");
+	uint64_t maps = u64_at(m, "map_bytes"), limit = u64_at(m, "limit_bytes");
+	char a[TERM_HUMAN], b[TERM_HUMAN];
 
 	if (!m)
 		return;
 	head(out, colours, "memory");
-	buf_printf(out, "now        %s resident + %s in maps = %s\n", term_bytes(a, user),
-		   term_bytes(b, maps), term_bytes(c, user + maps));
-	buf_printf(out, "at most    %s by formula", term_bytes(d, formula));
+	buf_printf(out, "sensor     %s now, at most %s by formula", term_bytes(a, user),
+		   term_bytes(b, formula));
+	if (user > formula)
+		term_add(out, colours, TERM_YELLOW, ": more than it should");
+	buf_printf(out, "\nmaps       %s in the kernel\ntogether   %s", term_bytes(a, maps),
+		   term_bytes(b, user + maps));
 	if (limit)
-		buf_printf(out, ", limit %s", term_bytes(a, limit));
+		buf_printf(out, " of the %s that the policy allows", term_bytes(a, limit));
 	buf_puts(out, "\n");
-	if (formula && user + maps > formula)
-		buf_puts(out, "           more than the formula says\n");
 }
 
 static void print_rest(const cJSON *s, bool colours, struct buf *out)

@@ -29,8 +29,9 @@
  *   "events": {"findings": {…}, "telemetry": {…}},                 event_ring_status()
  *   "store": {…},                                                  event_sink_status()
  *   "memory": {"user_bytes", "map_bytes",                           now
- *              "formula_bytes", "limit_bytes",                      at most; 0: no limit
- *              "formula": [{"what": "base", "bytes": 1}]},
+ *              "formula_bytes",                                     user space, at most
+ *              "limit_bytes",                                       of both; 0: no limit
+ *              "formula": [{"what": "base", "bytes": 1}]},          its terms
  *   "workers": {"alive", "queued", "done", "failed", "died", "timed_out", "respawns", "sandbox"},
  *   "loop": {"worst_turn_us"},
  *   "control": {…}                                                 control_socket_json()

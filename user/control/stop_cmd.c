@@ -80,7 +80,9 @@ static int stop_running(int fd, pid_t pid, bool out, bool dry)
 		       out ? "would end with it" : "would stay in force");
 		return CLI_GOOD;
 	}
-	r = control_ask_on(fd, out ? "stop-unload" : "stop", NULL, CONTROL_ASK_MS, NULL, &result);
+	/* Taken out is what is left when it has ended, so that nothing it does last stays behind.
+	 */
+	r = control_ask_on(fd, "stop", NULL, CONTROL_ASK_MS, NULL, &result);
 	if (r == CLI_GOOD)
 		r = wait_for_end(pidfd, pid, fd);
 	if (r != CLI_GOOD)
