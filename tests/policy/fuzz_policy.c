@@ -1,5 +1,7 @@
-/* Any bytes as a policy: read, merge, check and compile with the schema of the tests; what loads is
- * printed as YAML and as JSON, and both read back as the same tree; what does not has a reason. */
+/* Any bytes as a policy, for the module of the tests and for the real ones: read, check, compile.
+ * What loads is printed as YAML and as JSON, and both read back as the same tree; what does not
+ * load has a reason. */
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -8,6 +10,7 @@
 #include "policy/fake.h"
 #include "policy/load.h"
 #include "policy/same.h"
+#include "registry.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -26,10 +29,11 @@ static void check_text(struct buf *text)
 		must((unsigned char)text->data[i] >= 0x20 || text->data[i] == '\n', "a control");
 }
 
-static void check_again(const struct policy *p, struct buf *text, bool exact)
+static void check_again(const struct policy *p, const struct kmn_module *const *modules,
+			struct buf *text, bool exact)
 {
 	struct policy_diag *d = policy_diag_new();
-	struct policy *again = policy_load_text("again", text->data, text->len, fake_modules, d);
+	struct policy *again = policy_load_text("again", text->data, text->len, modules, d);
 	struct buf out = { 0 };
 
 	if (!again) {
@@ -44,17 +48,49 @@ static void check_again(const struct policy *p, struct buf *text, bool exact)
 	buf_free(&out);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* Lists are not read: there is no worker, and the module must say so. */
+static void compile(const struct policy *p, const struct kmn_module *const *m,
+		    struct policy_diag *d, struct buf *text)
 {
-	static const char *const nowhere[] = { NULL };
+	for (; *m; m++) {
+		unsigned before = policy_errors(d);
+		struct json j = json_on(text);
+		void *plan = NULL;
+		int r = (*m)->compile ? (*m)->compile(p, NULL, d, &plan) : -ENOTSUP;
+
+		must(!(*m)->compile || !r == (policy_errors(d) == before), "a no without a reason");
+		must(!r == !!plan, "a plan and an error, or neither");
+		if (r < 0)
+			continue;
+		json_object(&j, NULL);
+		(*m)->explain(p, plan, &j);
+		json_end(&j);
+		must(!j.bad, "bad JSON");
+		(void)(*m)->plan_bytes(plan);
+		(*m)->plan_free(plan);
+	}
+}
+
+static void use(const uint8_t *data, size_t size, const struct kmn_module *const *modules)
+{
 	struct policy_diag *d = policy_diag_new();
 	struct buf text = { 0 };
 	struct json j;
-	struct policy *p;
+	struct policy *p = policy_load_text("fuzz", data, size, modules, d);
 
-	load_folders = nowhere; /* parents of the machine that fuzzes are not part of the input */
-	p = policy_load_text("fuzz", data, size, fake_modules, d);
 	must(!p == !!policy_errors(d), "no policy and no reason, or both");
+	if (p) {
+		policy_print(p, size & 1, &text);
+		check_again(p, modules, &text, true);
+		buf_reset(&text);
+		j = json_on(&text);
+		policy_json(p, &j);
+		must(!j.bad, "bad JSON");
+		check_again(p, modules, &text, false);
+		buf_reset(&text);
+		compile(p, modules, d, &text);
+	}
+	buf_reset(&text);
 	policy_diag_text(d, false, &text);
 	check_text(&text);
 	buf_reset(&text);
@@ -63,18 +99,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	policy_diag_json(d, &j);
 	json_end(&j);
 	must(!j.bad, "bad JSON");
-	if (p) {
-		buf_reset(&text);
-		policy_print(p, size & 1, &text);
-		check_again(p, &text, true);
-		buf_reset(&text);
-		j = json_on(&text);
-		policy_json(p, &j);
-		must(!j.bad, "bad JSON");
-		check_again(p, &text, false);
-	}
 	policy_free(p);
 	policy_diag_free(d);
 	buf_free(&text);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *const nowhere[] = { NULL };
+
+	load_folders = nowhere; /* parents of the machine that fuzzes are not part of the input */
+	use(data, size, fake_modules);
+	use(data, size, kmn_roof.modules);
 	return 0;
 }

@@ -1,6 +1,7 @@
-/* Each policy of tests/policy/bad must be refused with the text of its .expected, and each of
- * tests/policy/good must load, and read back the same from its own print. KMN_WRITE=1 writes the
- * .expected files anew: read the difference before you commit it. */
+/* Each policy of tests/policy/bad must be refused with the text of its .expected (bad_kinds: by the
+ * module of fake.h, for kinds of value that no protection uses yet), and each of tests/policy/good
+ * must load, and read back the same from its own print. KMN_WRITE=1 writes the .expected files
+ * anew: read the difference before you commit it. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,8 +16,8 @@
 #include "policy/load.h"
 #include "policy/fake.h"
 #include "policy/same.h"
+#include "registry.h"
 
-#define BAD "tests/policy/bad"
 #define GOOD "tests/policy/good"
 #define PATH_BYTES 512
 
@@ -28,27 +29,30 @@ static int is_yaml(const struct dirent *e)
 	       (!strcmp(e->d_name + n - 5, ".yaml") || !strcmp(e->d_name + n - 5, ".json"));
 }
 
-/* Compile as policy check does, with no worker: lists are read here. */
-static void compile(const struct policy *p, struct policy_diag *d)
+static struct worker_pool *workers; /* it reads the lists that a policy names */
+
+/* Compile as policy check does. */
+static void compile(const struct policy *p, const struct kmn_module *const *m,
+		    struct policy_diag *d)
 {
-	for (const struct kmn_module *const *m = fake_modules; *m; m++) {
+	for (; *m; m++) {
 		void *plan = NULL;
 
-		if ((*m)->compile && !(*m)->compile(p, NULL, d, &plan))
+		if ((*m)->compile && !(*m)->compile(p, workers, d, &plan))
 			(*m)->plan_free(plan);
 	}
 }
 
-static unsigned check(const char *path, struct buf *text)
+static unsigned check(const char *path, const struct kmn_module *const *modules, struct buf *text)
 {
 	struct policy_diag *d = policy_diag_new();
 	struct policy *p;
 	unsigned errors;
 
 	assert_non_null(d);
-	p = policy_load(&path, 1, fake_modules, d);
+	p = policy_load(&path, 1, modules, d);
 	if (p)
-		compile(p, d);
+		compile(p, modules, d);
 	policy_free(p);
 	policy_diag_text(d, false, text);
 	errors = policy_errors(d);
@@ -77,17 +81,18 @@ static void write_file(const char *path, const struct buf *text)
 	assert_int_equal(fclose(f), 0);
 }
 
-static bool as_expected(const char *name)
+static bool as_expected(const char *folder, const char *name,
+			const struct kmn_module *const *modules)
 {
 	char path[PATH_BYTES], expected[PATH_BYTES];
 	struct buf got = { 0 }, want = { 0 };
 	unsigned errors;
 	bool good;
 
-	(void)snprintf(path, sizeof(path), BAD "/%s", name);
-	(void)snprintf(expected, sizeof(expected), BAD "/%.*s.expected", (int)strlen(name) - 5,
-		       name);
-	errors = check(path, &got);
+	(void)snprintf(path, sizeof(path), "%s/%s", folder, name);
+	(void)snprintf(expected, sizeof(expected), "%s/%.*s.expected", folder,
+		       (int)strlen(name) - 5, name);
+	errors = check(path, modules, &got);
 	if (getenv("KMN_WRITE"))
 		write_file(expected, &got);
 	read_file(expected, &want);
@@ -105,20 +110,31 @@ static bool as_expected(const char *name)
 	return good;
 }
 
-static void every_bad_policy_is_refused_with_its_text(void **state)
+static void refuse_all(const char *folder, const struct kmn_module *const *modules, int least)
 {
 	struct dirent **names;
 	unsigned wrong = 0;
-	int n = scandir(BAD, &names, is_yaml, alphasort);
+	int n = scandir(folder, &names, is_yaml, alphasort);
 
-	(void)state;
-	assert_true(n >= 100);
+	assert_true(n >= least);
 	for (int i = 0; i < n; i++) {
-		wrong += !as_expected(names[i]->d_name);
+		wrong += !as_expected(folder, names[i]->d_name, modules);
 		free(names[i]);
 	}
 	free(names);
 	assert_int_equal(wrong, 0);
+}
+
+static void every_bad_policy_is_refused_with_its_text(void **state)
+{
+	(void)state;
+	refuse_all("tests/policy/bad", kmn_roof.modules, 100);
+}
+
+static void every_wrong_kind_of_value_is_refused_with_its_text(void **state)
+{
+	(void)state;
+	refuse_all("tests/policy/bad_kinds", fake_modules, 10);
 }
 
 static struct policy *load_text(const struct buf *text)
@@ -128,7 +144,7 @@ static struct policy *load_text(const struct buf *text)
 	struct buf why = { 0 };
 
 	assert_non_null(d);
-	p = policy_load_text("printed", text->data, text->len, fake_modules, d);
+	p = policy_load_text("printed", text->data, text->len, kmn_roof.modules, d);
 	policy_diag_text(d, false, &why);
 	if (!p)
 		print_message("%s\n%s", text->data, buf_text(&why));
@@ -137,7 +153,7 @@ static struct policy *load_text(const struct buf *text)
 	return p;
 }
 
-/* Loads, and what policy_print() makes of it is the same policy. */
+/* Loads and compiles without a warning, and what policy_print() makes of it is the same policy. */
 static bool is_good(const char *path)
 {
 	struct policy_diag *d = policy_diag_new();
@@ -146,7 +162,9 @@ static bool is_good(const char *path)
 	bool good;
 
 	assert_non_null(d);
-	p = policy_load(&path, 1, fake_modules, d);
+	p = policy_load(&path, 1, kmn_roof.modules, d);
+	if (p)
+		compile(p, kmn_roof.modules, d);
 	policy_diag_text(d, false, &why);
 	if (!p || why.len)
 		print_message("%s:\n%s", path, buf_text(&why));
@@ -188,12 +206,29 @@ static void every_good_policy_loads_and_reads_back_from_its_print(void **state)
 	assert_int_equal(wrong, 0);
 }
 
-int main(void)
+static int start(void **state)
+{
+	(void)state;
+	workers = worker_pool_new(NULL, kmn_roof.jobs, 1);
+	return workers ? 0 : -1;
+}
+
+static int stop(void **state)
+{
+	(void)state;
+	worker_pool_free(workers);
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_bad_policy_is_refused_with_its_text),
+		cmocka_unit_test(every_wrong_kind_of_value_is_refused_with_its_text),
 		cmocka_unit_test(every_good_policy_loads_and_reads_back_from_its_print),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	if (argc > 0 && !strcmp(argv[0], WORKER_ARGV0)) /* the worker is this program too */
+		worker_main(kmn_roof.jobs);
+	return cmocka_run_group_tests(tests, start, stop);
 }

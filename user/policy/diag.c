@@ -257,7 +257,7 @@ void policy_diag_json(struct policy_diag *d, struct json *j)
 			json_str(j, "hint", e->hint);
 		if (line) /* as in the file; a reader of JSON is no terminal */
 			json_text(j, "text",
-				  (struct text){ line, len > 4096 ? 4096 : (uint32_t)len });
+				  (struct text){ line, len > 1024 ? 1024 : (uint32_t)len });
 		json_end(j);
 	}
 	if (d->no_memory) {
