@@ -16,12 +16,13 @@ LIBS     := libbpf yaml-0.1 sqlite3 libcrypto libseccomp libcjson
 PKGFLAGS := $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 LDLIBS   := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lelf -lz -lpthread
 WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
+ABIFLAG  := $(KMN_ABI:%=-DKMN_ABI=%)
 SANFLAGS := $(SAN:%=-fsanitize=%) $(if $(SAN),-fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 INC      := -Ibpf -Ibpf/include -I$(B) -I$(B)/bpf -Iuser -Itests
 CFLAGS   += -std=gnu11 -O2 -g -MMD -MP $(WARN) $(SANFLAGS) -D_GNU_SOURCE \
-	    -DKMN_VERSION='"$(VERSION)"' $(PKGFLAGS)
+	    -DKMN_VERSION='"$(VERSION)"' $(ABIFLAG) $(PKGFLAGS)
 BPFFLAGS := -target bpf -mcpu=v2 -D__TARGET_ARCH_$(KARCH) -O2 -g -Wall -Wextra -Werror \
-	    -Ibpf -Ibpf/include -isystem vmlinux/$(KARCH)
+	    -Ibpf -Ibpf/include -isystem vmlinux/$(KARCH) $(ABIFLAG)
 
 BPFO     := $(patsubst %.c,$(B)/%.o,$(wildcard bpf/*/*.bpf.c tests/*/*.bpf.c))
 SKEL     := $(BPFO:.bpf.o=.skel.h)
@@ -58,7 +59,9 @@ run: ## build, start the sensor in the foreground with POLICY=policies/default.y
 check: ## set up, build, and run every test that this machine can run (root, for all of them)
 	@tests/check -b $(B) $(SAN:%=-s) "$(MAKE)"; r=$$?; $(OURS); exit $$r
 
-tests: $(TESTS) $(B)/komainu $(B)/abi.ok ## build the binary and all test programs
+tests: $(TESTS) $(B)/komainu next $(B)/abi.ok ## build the binary and all test programs
+next: | $(B)/ ## build/next/komainu: the same with another ABI number, for upgrade tests
+	@+$(MAKE) --no-print-directory B=$(B)/next KMN_ABI=2 $(B)/next/komainu
 unit: tests ## tests that need no root
 	@tests/run -b $(B) unit
 prog: tests ## tests of BPF programs on this kernel (root)
@@ -91,7 +94,7 @@ distclean: clean ## the same, and the cached kernels and sources
 	rm -rf "$(or $(KOMAINU_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/komainu)"
 fuzzers: $(FUZZERS)
 FORCE:
-.PHONY: build help deps run check tests unit prog e2e vm fuzz lint bench soak conformance static \
+.PHONY: build help deps run check tests next unit prog e2e vm fuzz lint bench soak conformance static \
 	install vmlinux clean distclean fuzzers FORCE
 .DELETE_ON_ERROR:
 
