@@ -11,9 +11,8 @@
 #include <sys/wait.h>
 #include "base/auto.h"
 #include "base/log.h"
-#include "core/worker_jobs.h"
+#include "core/worker_kill.h"
 
-#define TIMEOUT_MS 20000
 #define SKIPPED 77
 
 /* The only child of this process. */
@@ -218,6 +217,26 @@ static void a_worker_starts_after_the_binary_was_replaced(void **state)
 	assert_int_equal(status, 0);
 }
 
+/* 50 times each here, 1,000 in soak runs; a machine without hardware is slow, and the same code. */
+static unsigned rounds(void)
+{
+	if (getenv("KOMAINU_VM"))
+		return 1;
+	return getenv("KMN_SOAK") ? 1000 : 50;
+}
+
+static void forbidden_system_calls_never_harm_the_core(void **state)
+{
+	(void)state;
+	kill_each(forbidden_jobs, rounds());
+}
+
+static void crashes_and_lies_never_harm_the_core(void **state)
+{
+	(void)state;
+	kill_each(hostile_jobs, rounds());
+}
+
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
@@ -226,6 +245,8 @@ int main(int argc, char **argv)
 		cmocka_unit_test(a_user_gets_workers_too_and_is_told_what_is_missing),
 		cmocka_unit_test(a_worker_that_cannot_leave_root_refuses_to_work),
 		cmocka_unit_test(a_worker_starts_after_the_binary_was_replaced),
+		cmocka_unit_test(forbidden_system_calls_never_harm_the_core),
+		cmocka_unit_test(crashes_and_lies_never_harm_the_core),
 	};
 
 	if (argc > 0 && !strcmp(argv[0], WORKER_ARGV0))

@@ -10,33 +10,9 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "core/worker_jobs.h"
+#include "core/worker_kill.h"
 
-#define TIMEOUT_MS 20000 /* of jobs that end: far more than they take on a loaded machine */
 #define BATCHES 64
-
-static struct worker_pool *open_pool(struct loop *loop, unsigned workers)
-{
-	struct worker_pool *p = worker_pool_new(loop, all_jobs, workers);
-
-	assert_non_null(p);
-	return p;
-}
-
-static int call(struct worker_pool *p, const char *job, struct worker_result *r)
-{
-	kmn_auto(fd) int in = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	return worker_call(p, job, in, NULL, 0, TIMEOUT_MS, r);
-}
-
-static struct worker_stats stats(const struct worker_pool *p)
-{
-	struct worker_stats s;
-
-	worker_pool_stats(p, &s);
-	return s;
-}
 
 static int text_file(const char *text)
 {
@@ -74,6 +50,19 @@ static void a_job_gets_its_file_and_argument_and_its_result_is_sealed(void **sta
 	assert_int_equal(pwrite(r.fd, "x", 1, 0), -1);
 	assert_result(&r, "hello world");
 	assert_int_equal(stats(p).done, 1);
+	worker_pool_free(p);
+}
+
+static void a_job_can_use_its_c_library(void **state)
+{
+	struct worker_pool *p = open_pool(NULL, 1);
+	kmn_auto(fd) int in = text_file("line\n");
+	struct worker_result r;
+
+	(void)state;
+	if (worker_call(p, "libc", in, NULL, 0, TIMEOUT_MS, &r))
+		fail_msg("%s", r.error);
+	assert_result(&r, "0.125 42\nline\n");
 	worker_pool_free(p);
 }
 
@@ -196,58 +185,10 @@ static void memory_of_a_worker_is_bounded(void **state)
 	worker_pool_free(p);
 }
 
-/* KMN_SOAK=1000 in soak runs. */
-static unsigned rounds(void)
-{
-	const char *n = getenv("KMN_SOAK");
-
-	return n ? (unsigned)strtoul(n, NULL, 10) : 1;
-}
-
-static uint64_t worst_respawn_ns;
-
-static void assert_fails_alone(struct worker_pool *p, const char *job)
-{
-	struct worker_stats before = stats(p), after;
-	struct worker_result r;
-	uint64_t t;
-
-	assert_int_equal(call(p, job, &r), -EPROTO);
-	assert_int_equal(r.fd, -1);
-	assert_int_not_equal(r.error[0], 0);
-	t = clock_boot_ns();
-	assert_int_equal(call(p, "empty", &r), 0); /* the next worker is there and works */
-	t = clock_boot_ns() - t;
-	if (t > worst_respawn_ns)
-		worst_respawn_ns = t;
-	close(r.fd);
-	after = stats(p);
-	assert_int_equal(after.died, before.died + 1);
-	assert_int_equal(after.respawns, before.respawns + 1);
-	assert_int_equal(after.failed, before.failed + 1);
-}
-
-static void assert_all_fail_alone(const struct worker_job *const *jobs)
-{
-	struct worker_pool *p = open_pool(NULL, 1);
-	uint32_t seq = 0;
-	struct worker_result r;
-
-	worst_respawn_ns = 0;
-	assert_int_equal(call(p, "empty", &r), 0);
-	close(r.fd);
-	for (unsigned n = rounds(); n; n--)
-		for (int i = 0; jobs[i]; i++, seq++)
-			assert_fails_alone(p, jobs[i]->name);
-	print_message("%u workers killed, worst time to the next result %.1f ms\n", seq,
-		      (double)worst_respawn_ns / 1e6);
-	worker_pool_free(p);
-}
-
 static void each_forbidden_system_call_kills_the_worker_only(void **state)
 {
 	(void)state;
-	assert_all_fail_alone(forbidden_jobs);
+	kill_each(forbidden_jobs, 1);
 }
 
 static void a_forbidden_system_call_is_named_as_the_cause(void **state)
@@ -264,7 +205,7 @@ static void a_forbidden_system_call_is_named_as_the_cause(void **state)
 static void each_crash_and_each_lie_kills_the_worker_only(void **state)
 {
 	(void)state;
-	assert_all_fail_alone(hostile_jobs);
+	kill_each(hostile_jobs, 1);
 }
 
 static void a_lie_is_named_as_the_cause(void **state)
@@ -599,6 +540,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_job_gets_its_file_and_argument_and_its_result_is_sealed),
+		cmocka_unit_test(a_job_can_use_its_c_library),
 		cmocka_unit_test(an_error_is_one_clean_line),
 		cmocka_unit_test(wrong_calls_are_refused),
 		cmocka_unit_test(a_writable_file_reaches_the_worker_read_only),

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -62,6 +63,49 @@ JOB(job_big)
 		return -errno;
 	memset(p, 'b', len);
 	return munmap(p, len) ? -errno : 0;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* What parsers do with their C library: it must not ask the kernel for more than the filter allows
+ * (glibc's qsort() asks how much memory there is, stdio what kind of file it has). */
+JOB(job_libc)
+{
+	uint32_t n = 1 << 20, seed = 1, *v = malloc(n * sizeof(*v)), *more;
+	struct timespec now;
+	FILE *f = fdopen(out, "w");
+	char *line = NULL;
+	size_t cap = 0;
+
+	UNUSED_JOB_ARGS;
+	if (!v || !f || clock_gettime(CLOCK_MONOTONIC, &now))
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		v[i] = seed = seed * 1664525 + 1013904223;
+	qsort(v, n, sizeof(*v), by_value);
+	more = realloc(v, 3UL * n * sizeof(*v));
+	if (!more)
+		return -ENOMEM;
+	for (uint32_t i = 1; i < n; i++)
+		if (more[i - 1] > more[i])
+			return -EILSEQ;
+	free(more);
+	(void)fprintf(f, "%.3f %d\n", strtod("0.125", NULL), (int)strtol("42", NULL, 10));
+	if (fflush(f))
+		return -errno;
+	if (in >= 0) {
+		FILE *text = fdopen(in, "r");
+
+		while (text && getline(&line, &cap, text) > 0)
+			(void)fputs(line, f);
+		free(line);
+	}
+	return fflush(f) ? -errno : 0;
 }
 
 /* Tries to change the file that it is given to read. */
@@ -287,9 +331,9 @@ JOB(job_32_bit) /* int 0x80: another table of system calls, to get round the fil
 	{                          \
 #name, job_##name  \
 	}
-#define T_WORKING_JOBS                                                                           \
-	T_JOB(copy), T_JOB(empty), T_JOB(refuse), T_JOB(big), T_JOB(count_fds), T_JOB(write_in), \
-		T_JOB(spin), T_JOB(wait), T_JOB(eat_memory), T_JOB(oversize)
+#define T_WORKING_JOBS                                                                       \
+	T_JOB(copy), T_JOB(empty), T_JOB(refuse), T_JOB(libc), T_JOB(big), T_JOB(count_fds), \
+		T_JOB(write_in), T_JOB(spin), T_JOB(wait), T_JOB(eat_memory), T_JOB(oversize)
 #define T_FORBIDDEN_JOBS                                                                        \
 	T_JOB(exec), T_JOB(exec_fd), T_JOB(open), T_JOB(socket), T_JOB(connect), T_JOB(ptrace), \
 		T_JOB(kill), T_JOB(clone), T_JOB(memfd), T_JOB(setuid), T_JOB(unshare),         \
@@ -304,7 +348,6 @@ JOB(job_32_bit) /* int 0x80: another table of system calls, to get round the fil
 #define T_32_BIT_JOBS
 #endif
 
-static const struct worker_job *const working_jobs[] = { T_WORKING_JOBS, NULL };
 static const struct worker_job *const forbidden_jobs[] = { T_FORBIDDEN_JOBS, T_32_BIT_JOBS NULL };
 static const struct worker_job *const hostile_jobs[] = { T_HOSTILE_JOBS, NULL };
 static const struct worker_job *const all_jobs[] = { T_WORKING_JOBS, T_HOSTILE_JOBS,
