@@ -516,14 +516,13 @@ int segment_put_seal(struct segment *s, const struct segment_seal *seal)
 	bind_u64(st, 4, seal->batches);
 	bind_blob(st, 5, seal->final, sizeof(seal->final));
 	bind_blob(st, 6, seal->signature, sizeof(seal->signature));
-	r = error_of(s->db, sqlite3_step(st));
-	finalize(KMN_TAKE(st)); /* or the log could not be folded back */
-	if (r < 0)
-		return r;
-	(void)run(s->db,
-		  "PRAGMA wal_checkpoint(TRUNCATE)"); /* busy: a reader; the next start tries */
+	return error_of(s->db, sqlite3_step(st));
+}
+
+void segment_settle(struct segment *s)
+{
+	(void)run(s->db, "PRAGMA wal_checkpoint(TRUNCATE)");
 	(void)run(s->db, "PRAGMA journal_mode = DELETE");
-	return 0;
 }
 
 uint64_t segment_bytes(const char *path)

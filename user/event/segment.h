@@ -101,7 +101,8 @@ int segment_begin(struct segment *s);
 int segment_put(struct segment *s, const struct segment_batch *b);
 int segment_commit(struct segment *s);
 void segment_rollback(struct segment *s);
-/* In a transaction of its own; then the file is turned into a plain one without a log beside it, if
- * no reader is in the way. */
-int segment_put_seal(struct segment *s, const struct segment_seal *seal);
+int segment_put_seal(struct segment *s, const struct segment_seal *seal); /* one transaction */
+/* Turn the file into a plain one without a log beside it, which can be read where nothing can be
+ * written. Best effort: a reader may be in the way. Nothing may be put into it afterwards. */
+void segment_settle(struct segment *s);
 uint64_t segment_bytes(const char *path); /* of the file and of what SQLite keeps beside it */

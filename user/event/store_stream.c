@@ -152,6 +152,10 @@ static int open_newest(struct store_stream *st)
 	r = segment_open_write(path, st->id == EVENT_FINDINGS, st->segment_max, &st->open);
 	if (!r)
 		r = resume(st, in);
+	if (!r && segment_get_seal(st->open, &st->last_seal) == 0) {
+		st->has_last_seal = st->ended = true; /* the start could not look into it */
+		segment_close(KMN_TAKE(st->open));
+	}
 	if (r < 0)
 		segment_close(KMN_TAKE(st->open));
 	stream_measure(st, in);
@@ -191,9 +195,13 @@ static int next_segment(struct store_stream *st)
 
 int stream_ready(struct store_stream *st)
 {
-	if (st->open)
-		return 0;
-	return st->ended ? next_segment(st) : open_newest(st);
+	int r = 0;
+
+	if (!st->open && !st->ended)
+		r = open_newest(st);
+	if (!r && !st->open)
+		r = next_segment(st);
+	return r;
 }
 
 int stream_reopen(struct store_stream *st)
@@ -219,6 +227,7 @@ static int seal(struct store_stream *st)
 		r = segment_put_seal(st->open, &v);
 	if (r < 0)
 		return r;
+	segment_settle(st->open);
 	st->last_seal = v;
 	st->has_last_seal = st->ended = true;
 	segment_close(KMN_TAKE(st->open));
@@ -253,7 +262,7 @@ void stream_drop_oldest(struct store_stream *st)
 	}
 	if (in->damaged)
 		st->damaged--;
-	else
+	else if (in->first_seq) /* else it could not be looked into */
 		st->expired_events += in->last_seq + 1 - in->first_seq;
 	st->expired_segments++;
 	memmove(st->list, st->list + 1, --st->n * sizeof(*st->list));
@@ -349,6 +358,8 @@ static int take_in(struct store_stream *st, const struct segment_name *name, boo
 		return add_info(st, &in);
 	}
 	r = look_at(st, &in, &st->last_seal);
+	if (r == -ENOSPC) /* reading a log wants a file beside it: looked at when it is opened */
+		r = -ENOENT;
 	if (r == -EUCLEAN || r == -EPROTONOSUPPORT) {
 		*lost = in.last_seq <= st->seq;
 		set_aside(st, &in, r);
@@ -395,6 +406,8 @@ int stream_open(struct store_stream *st)
 
 void stream_close(struct store_stream *st)
 {
+	if (st->open)
+		segment_settle(st->open);
 	segment_close(KMN_TAKE(st->open));
 	free(st->list);
 	st->list = NULL;
