@@ -26,7 +26,7 @@ for ((i = 1; i <= n; i++)); do
 		link=$(readlink "$work/policy.yaml")
 		ln -sf "$work/bad.yaml" "$work/policy.yaml"
 		komainu reload >"$work/reload" 2>&1 && fail "a policy with an error was taken"
-		grep -q 'bad.yaml:4:.*dney' "$work/reload" || fail "no position in: $(cat "$work/reload")"
+		grep -q 'policy.yaml:4:48: error: .*dney' "$work/reload" || fail "no position in: $(cat "$work/reload")"
 		ln -sf "$link" "$work/policy.yaml"
 	fi
 done

@@ -52,7 +52,8 @@ komainu() {
 sensor_start() {
 	local policy=$1 i
 	shift
-	in_host "${BINARY:-$KOMAINU}" run --policy "$policy" "$@" --pin-root "$pins" --run-dir "$work/run" \
+	# not by in_host: a function in the background has a shell around it, and $! would be that
+	nsenter --net="/run/netns/$ns_host" "${BINARY:-$KOMAINU}" run --policy "$policy" "$@" --pin-root "$pins" --run-dir "$work/run" \
 		--state-dir "$work/state" --config-dir "$work/etc" </dev/null >>"$work/out" 2>>"$work/log" &
 	sensor_pid=$!
 	for ((i = 0; i < 600; i++)); do
