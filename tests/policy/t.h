@@ -15,7 +15,7 @@
 
 /* Policies as files of a folder of their own, for what depends on where a file lies. */
 struct t_folder {
-	char path[64];
+	char path[160];
 };
 
 static inline void t_file(const struct t_folder *at, const char *name, const char *text)
@@ -35,7 +35,7 @@ static inline struct t_folder t_folder(void)
 	struct t_folder at;
 	const char *tmp = getenv("TMPDIR");
 
-	(void)snprintf(at.path, sizeof(at.path), "%.40s/policyXXXXXX", tmp ? tmp : "/tmp");
+	(void)snprintf(at.path, sizeof(at.path), "%.120s/policyXXXXXX", tmp ? tmp : "/tmp");
 	assert_non_null(mkdtemp(at.path));
 	return at;
 }

@@ -7,10 +7,16 @@
 #define __has_feature(x) 0
 #endif
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer) || !defined(__GLIBC__)
-int main(void)
+static void no_failed_allocation_is_lost_or_taken_for_success(void **state)
 {
-	(void)puts("the allocator cannot be replaced in this build");
-	return 77;
+	(void)state;
+	skip();
+}
+
+static void no_failed_allocation_hides_an_error(void **state)
+{
+	(void)state;
+	skip();
 }
 #else
 extern void *__libc_malloc(size_t n);
@@ -116,7 +122,7 @@ static void no_failed_allocation_is_lost_or_taken_for_success(void **state)
 	static const char *const names[] = { "leaf.yaml", "base.yaml", NULL };
 	struct t_folder at = t_folder();
 	struct kmn_state kernel = { .gen = 1 };
-	char path[128];
+	char path[256];
 	long before, n = 0;
 	int r;
 
@@ -164,6 +170,7 @@ static void no_failed_allocation_hides_an_error(void **state)
 		assert_int_equal(alive, before);
 	}
 }
+#endif
 
 int main(void)
 {
@@ -174,4 +181,3 @@ int main(void)
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
-#endif
