@@ -13,14 +13,6 @@
 /* The running sensor: shared by sensor.c (life), sensor_policy.c (transactions) and sensor_status.c
  * (what it says of itself) only. */
 
-/* until context/ declares them */
-struct process_limits;
-struct process_table *process_table_new(const struct process_limits *limits);
-void process_table_free(struct process_table *t);
-struct container_limits;
-struct container_table *container_table_new(const struct container_limits *limits);
-void container_table_free(struct container_table *t);
-
 #define SENSOR_PARTS_MAX 64
 
 /* One part of this run: a service or a module. */

@@ -5,6 +5,8 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "context/container.h"
+#include "context/process.h"
 #include "control/sensor_state.h"
 #include "event/sensor_kinds.h"
 
@@ -31,7 +33,7 @@ enum kmn_level sensor_health(struct sensor *s, const struct sensor_part *p, char
 		(void)snprintf(why, sizeof(own.why), "switched off by the policy");
 		return KMN_INACTIVE;
 	}
-	if (!p->self || p->status < 0) {
+	if (p->part->start && (!p->self || p->status < 0)) {
 		(void)snprintf(why, sizeof(own.why), "did not start: %s", strerror(-p->status));
 		return KMN_DEGRADED;
 	}
@@ -96,7 +98,9 @@ void sensor_heartbeat(struct sensor *s)
 
 uint64_t sensor_memory_max(struct sensor *s)
 {
-	uint64_t sum = MEMORY_BASE + event_sink_memory_max();
+	uint64_t sum = MEMORY_BASE + event_sink_memory_max() +
+		       process_table_memory_max(s->core.processes) +
+		       container_table_memory_max(s->core.containers);
 
 	for (unsigned i = 0; i < s->n_parts; i++)
 		if (s->part[i].self && s->part[i].part->memory_max)
@@ -138,6 +142,8 @@ static void memory_json(struct sensor *s, struct json *j)
 	json_array(j, "formula");
 	formula_line(j, "base", MEMORY_BASE);
 	formula_line(j, "event store", event_sink_memory_max());
+	formula_line(j, "process table", process_table_memory_max(s->core.processes));
+	formula_line(j, "container table", container_table_memory_max(s->core.containers));
 	for (unsigned i = 0; i < s->n_parts; i++)
 		if (s->part[i].self && s->part[i].part->memory_max)
 			formula_line(j, s->part[i].part->name,

@@ -187,7 +187,7 @@ struct kmn_state *bpfobj_state(struct bpfobj *b)
 
 bool bpfobj_took_over(const struct bpfobj *b)
 {
-	return b->took_over;
+	return b->live[0] != '\0';
 }
 
 /* Set a const volatile variable of an object that is open and not loaded; absent is fine. */
@@ -308,14 +308,29 @@ static int keep_maps(struct bpfobj *b, struct bpf_object *obj)
 	return 0;
 }
 
-/* The generation goes on from the previous instance's, so that events never repeat a number. */
+/* The generation in force before us, so that events never repeat a number: in every ABI the state
+ * word begins with it. 0: there was none. */
+static __u64 previous_gen(const struct bpfobj *b)
+{
+	struct bpf_map_info info = {};
+	__u64 state[32] = {};
+	char path[2 * BPFOBJ_PATH];
+	__u32 len = sizeof(info), key = 0;
+	kmn_auto(fd) int fd = -1;
+
+	if (!b->live[0])
+		return 0;
+	(void)snprintf(path, sizeof(path), "%s/kmn_state", b->live);
+	fd = bpf_obj_get(path);
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len) < 0 ||
+	    info.value_size > sizeof(state) || bpf_map_lookup_elem(fd, &key, state) < 0)
+		return 0;
+	return state[0];
+}
+
 static int map_state(struct bpfobj *b)
 {
-	char path[2 * BPFOBJ_PATH];
 	int fd = bpfobj_map(b, "kmn_state");
-	struct kmn_state old = {};
-	kmn_auto(fd) int prev = -1;
-	__u32 key = 0;
 	void *at;
 
 	if (b->state || fd < 0)
@@ -324,10 +339,7 @@ static int map_state(struct bpfobj *b)
 	if (at == MAP_FAILED)
 		return kmn_err(-errno, "bpf: map the state word");
 	b->state = at;
-	(void)snprintf(path, sizeof(path), "%s/kmn_state", b->prev);
-	prev = b->prev[0] ? bpf_obj_get(path) : -1;
-	if (prev >= 0 && bpf_map_lookup_elem(prev, &key, &old) == 0)
-		__atomic_store_n(&b->state->gen, old.gen, __ATOMIC_RELEASE);
+	__atomic_store_n(&b->state->gen, previous_gen(b), __ATOMIC_RELEASE);
 	return 0;
 }
 

@@ -123,9 +123,10 @@ int bpfpins_find(struct bpfobj *b)
 	n = readlink(path, target, sizeof(target) - 1);
 	if (n > 0) {
 		target[n] = '\0';
-		b->took_over = true;
-		if (sscanf(target, "v%u/%u", &abi, &live) == 2 && abi == KMN_ABI)
-			(void)snprintf(b->prev, sizeof(b->prev), "%s/v%u/%u", b->root, abi, live);
+		if (sscanf(target, "v%u/%u", &abi, &live) == 2)
+			(void)snprintf(b->live, sizeof(b->live), "%s/v%u/%u", b->root, abi, live);
+		if (b->live[0] && abi == KMN_ABI)
+			memcpy(b->prev, b->live, sizeof(b->prev));
 	}
 	(void)snprintf(b->own, sizeof(b->own), "%s/v%u/%u", b->root, KMN_ABI, b->instance);
 	return bpfpins_mkdir(b->own);

@@ -14,7 +14,7 @@ struct bpfobj {
 	char root[BPFOBJ_PATH / 2];
 	char own[BPFOBJ_PATH];	/* folder of this instance */
 	char prev[BPFOBJ_PATH]; /* folder of the one before, of the same ABI; "" = none */
-	bool took_over;		/* a live instance was found, of whatever ABI */
+	char live[BPFOBJ_PATH]; /* folder of the one before, of whatever ABI; "" = none */
 	__u32 instance;
 	int cpus;
 	unsigned n_maps;
