@@ -54,7 +54,7 @@ run: ## build, start the sensor in the foreground with POLICY=policies/default.y
 	@tools/deps build
 	@$(MAKE) --no-print-directory build && $(OURS)
 	@[ "$$(id -u)" = 0 ] || { echo "The sensor needs root: sudo make run" >&2; exit 1; }
-	@$(B)/komainu run --foreground --policy $(or $(POLICY),policies/default.yaml)
+	@$(B)/komainu run --foreground --unload --policy $(or $(POLICY),policies/default.yaml)
 
 check: ## set up, build, and run every test that this machine can run (root, for all of them)
 	@tests/check -b $(B) $(SAN:%=-s) "$(MAKE)"; r=$$?; $(OURS); exit $$r

@@ -1,0 +1,86 @@
+#!/bin/bash
+# The life of the sensor as its user sees it: who may start it, what it refuses, what stays when it ends
+# or dies, and that unloading leaves nothing behind.
+. "$(dirname "$0")/../harness/sensor.sh"
+. "$(dirname "$0")/policy_ab.sh"
+
+arrives() { # does a datagram of flow Q (denied by policy a) reach the host?
+	local got
+	got=$( (in_host timeout 2 nc -u -l -n -w 1 10.9.0.254 7001 &
+		sleep 0.3
+		in_peer bash -c 'echo hello > /dev/udp/10.9.0.254/7001'
+		wait) 2>/dev/null)
+	[ "$got" = hello ]
+}
+expect() { # expect CODE WORDS COMMAND...: its exit code, and words that it says
+	local code=$1 words=$2 r
+	shift 2
+	"$@" >"$work/said" 2>&1
+	r=$?
+	[ $r = "$code" ] || fail "$*: exit $r, expected $code: $(cat "$work/said")"
+	grep -q "$words" "$work/said" || fail "$*: did not say \"$words\": $(cat "$work/said")"
+}
+nothing_left() {
+	[ ! -e "$pins" ] || fail "$1 left pins: $(ls -R "$pins")"
+	in_host tc filter show dev kmn0 ingress 2>/dev/null | grep -q . && fail "$1 left a filter on kmn0"
+	in_host tc qdisc show dev kmn0 | grep -q clsact && fail "$1 left a qdisc on kmn0"
+	# programs of ours in the kernel are freed a moment after their pins
+	gone() { ! bpftool -j prog show 2>/dev/null | grep -q '"name":"\(net_tc_in\|net_ingress\|fw_tc\)"' || [ -n "${KMN_OTHERS:-}" ]; }
+	wait_for 5 gone || echo "note: another sensor runs on this machine"
+}
+
+arrives || fail "without the sensor the datagram must arrive"
+
+# ---- who may start it, and with what
+expect 4 'sudo' setpriv --reuid=65534 --regid=65534 --clear-groups "$KOMAINU" run --policy "$work/a.yaml"
+[ "$(wc -l <"$work/said")" = 1 ] || fail "not one sentence: $(cat "$work/said")"
+printf 'version: 1\nname: x\nmode: sometimes\nmodules: {firewall: {rulez: []}}\n' >"$work/bad.yaml"
+expect 2 'bad.yaml:3:7: error' komainu run --policy "$work/bad.yaml"
+grep -q 'bad.yaml:4:' "$work/said" || fail "only the first error was told: $(cat "$work/said")"
+expect 2 'nosuch.yaml' komainu run --policy "$work/nosuch.yaml"
+[ ! -e "$pins/links" ] || [ -z "$(ls -A "$pins/links")" ] || fail "a refused start attached something"
+expect 3 '.' komainu status
+
+# ---- one at a time
+sensor_start "$work/a.yaml"
+arrives && fail "policy a must deny the datagram"
+expect 1 "$sensor_pid" komainu run --policy "$work/a.yaml"
+komainu status >"$work/said"
+grep -q 'firewall' "$work/said" || fail "status: $(cat "$work/said")"
+
+# ---- kill -9: verdicts stay; a refused restart changes nothing
+sensor_kill
+expect 3 '.' komainu status
+arrives && fail "kill -9 ended enforcement"
+expect 2 'bad.yaml' komainu run --policy "$work/bad.yaml"
+arrives && fail "a refused start ended enforcement"
+
+# ---- SIGINT: the same, and a clean exit
+sensor_start "$work/a.yaml"
+kill -INT "$sensor_pid"
+wait "$sensor_pid" || fail "SIGINT: exit $?"
+sensor_pid=''
+arrives && fail "the end of the sensor ended enforcement"
+
+# ---- unload without a sensor, and by a running one
+expect 0 '.' komainu stop --unload
+nothing_left "stop --unload without a sensor"
+arrives || fail "after the unload the datagram must arrive"
+sensor_start "$work/a.yaml"
+arrives && fail "policy a must deny the datagram"
+expect 0 '.' komainu stop --unload
+wait "$sensor_pid" || fail "stop --unload: the sensor's exit $?"
+sensor_pid=''
+nothing_left "stop --unload"
+arrives || fail "after stop --unload the datagram must arrive"
+sensor_start "$work/a.yaml" --unload
+kill -INT "$sensor_pid"
+wait "$sensor_pid" || fail "run --unload: exit $?"
+sensor_pid=''
+nothing_left "run --unload"
+arrives || fail "after run --unload the datagram must arrive"
+
+# ---- what happened is told, in order and whole, after the sensor's end
+komainu events verify >"$work/said" 2>&1 || fail "events verify: $(cat "$work/said")"
+komainu events --json --module sensor >"$work/events" || fail "events"
+[ "$(grep -c '"started"' "$work/events")" -ge 4 ] || fail "starts were not told: $(cut -c1-300 "$work/events")"
