@@ -263,9 +263,9 @@ static void tear_down(struct sensor *s)
 {
 	struct kmn_core *c = &s->core;
 
-	stop_parts(s);
 	for (int i = 0; s->rings && i < 64 && event_ring_turn(s->rings); i++)
 		; /* what is in the rings; bounded, for programs still write */
+	stop_parts(s); /* after it nobody is there to make events of records */
 	event_ring_free(s->rings);
 	if (c->events)
 		event_sink_free(c->events);
