@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* task: tell of every exec, fork and exit of a process, and of the cgroups they live in.
- * hooks   tp_btf: sched_process_exec, _fork, _exit; cgroup_mkdir, _rmdir, _rename, _attach_task
+ * hooks   tp_btf: sched_process_exec, _fork, _exit; cgroup_mkdir, _rmdir, _attach_task
  * maps    task_budgets, task_unsent: its own; rings, counters and state: shared
  * sends   TASK_EV_EXEC, _FORK, _EXIT, _PART, _CGROUP to the telemetry ring
  * fails   open: it only tells. What is not told is counted as dropped or throttled
@@ -258,6 +258,8 @@ static __always_inline int tell_cgroup(struct cgroup *cgroup, const char *path,
 		return 0;
 	if (moved)
 		kmn_head_task(&ev->head, moved);
+	else
+		ev->head.pid = bpf_get_current_pid_tgid() >> 32; /* who made or removed it */
 	ev->head.cgroup_id = cgroup->kn->id;
 	ev->op = op;
 	ev->level = cgroup->level;
@@ -279,12 +281,6 @@ SEC("tp_btf/cgroup_rmdir")
 int BPF_PROG(task_cgroup_rmdir, struct cgroup *cgroup, const char *path)
 {
 	return tell_cgroup(cgroup, path, NULL, TASK_CGROUP_RMDIR);
-}
-
-SEC("tp_btf/cgroup_rename")
-int BPF_PROG(task_cgroup_rename, struct cgroup *cgroup, const char *path)
-{
-	return tell_cgroup(cgroup, path, NULL, TASK_CGROUP_RENAME);
 }
 
 SEC("tp_btf/cgroup_attach_task")

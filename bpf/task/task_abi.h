@@ -10,7 +10,7 @@ enum task_kind {
 	TASK_EV_EXIT,
 	TASK_EV_CRED,
 	TASK_EV_PART,	/* more of an exec: arguments or a path that its record had no room for */
-	TASK_EV_CGROUP, /* a cgroup came, went, was renamed or got a task */
+	TASK_EV_CGROUP, /* a cgroup came, went, or got a task */
 };
 
 struct task_creds {
@@ -106,7 +106,6 @@ KMN_ABI_SIZE(struct task_cred, 160);
 enum task_cgroup_op {
 	TASK_CGROUP_MKDIR,
 	TASK_CGROUP_RMDIR,
-	TASK_CGROUP_RENAME,
 	TASK_CGROUP_ATTACH /* the process of the head moved into the cgroup of the head */
 };
 

@@ -1,0 +1,181 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/log.h"
+#include "core/command.h"
+#include "services/tasks/canary.h"
+
+#define DIR_PREFIX "komainu-canary-"
+
+int tasks_canary_open(struct tasks_canary *c, uint32_t instance)
+{
+	c->instance = instance;
+	c->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	return c->exe < 0 ? -errno : 0;
+}
+
+void tasks_canary_close(struct tasks_canary *c)
+{
+	if (c->pid && !c->reaped)
+		(void)waitpid(c->pid, NULL, 0); /* it ends by itself within milliseconds */
+	if (c->dir[0])
+		(void)rmdir(c->dir);
+	if (c->exe >= 0)
+		close(c->exe);
+	c->exe = -1;
+	c->pid = 0;
+	c->dir[0] = '\0';
+}
+
+static void make_cgroup(struct tasks_canary *c, const char *root)
+{
+	c->why[0] = '\0';
+	(void)snprintf(c->dir, sizeof(c->dir), "%s/" DIR_PREFIX "%d-%" PRIx64, root, (int)getpid(),
+		       c->nonce);
+	if (root[0] && !mkdir(c->dir, 0755))
+		return;
+	(void)snprintf(c->why, sizeof(c->why), "no cgroup can be made in %s: %s",
+		       root[0] ? root : "(none mounted)", root[0] ? strerror(errno) : "ENOENT");
+	c->dir[0] = '\0';
+}
+
+/* In the child, on its parent's memory (vfork): system calls only, and nothing is written to. */
+static _Noreturn void child(const struct tasks_canary *c, int procs, char *const *argv)
+{
+	static char *const env[] = { NULL };
+
+	if (procs >= 0)
+		(void)!write(procs, "0", 1); /* refused: its record does not come, which tells */
+	(void)syscall(SYS_execveat, c->exe, "", argv, env, AT_EMPTY_PATH);
+	_exit(127);
+}
+
+int tasks_canary_send(struct tasks_canary *c, const char *cgroup_root, uint64_t gen,
+		      uint64_t now_ns)
+{
+	char nonce[24], procs_name[sizeof(c->dir) + 16];
+	char *argv[] = { (char *)CANARY_ARGV0, nonce, NULL };
+	int procs = -1;
+	pid_t pid;
+
+	if (c->wanted)
+		return -EBUSY;
+	if (c->exe < 0)
+		return -ENOENT;
+	c->nonce = now_ns;
+	c->seen = 0;
+	c->gen = gen;
+	c->cgroup_id = 0;
+	c->sent_ns = now_ns;
+	(void)snprintf(nonce, sizeof(nonce), "%" PRIx64, c->nonce);
+	make_cgroup(c, cgroup_root);
+	if (c->dir[0]) {
+		(void)snprintf(procs_name, sizeof(procs_name), "%s/cgroup.procs", c->dir);
+		procs = open(procs_name, O_WRONLY | O_CLOEXEC);
+	}
+	pid = vfork();
+	if (!pid)
+		child(c, procs, argv);
+	if (procs >= 0)
+		close(procs);
+	if (pid < 0)
+		return -errno;
+	c->pid = pid;
+	c->reaped = false;
+	c->sent++;
+	c->wanted = TASKS_PROOF_PROCESS | (c->dir[0] ? TASKS_PROOF_CGROUP : 0U);
+	return 0;
+}
+
+bool tasks_canary_over(struct tasks_canary *c, uint64_t now_ns)
+{
+	if (!c->wanted)
+		return false;
+	if (!c->reaped && waitpid(c->pid, NULL, WNOHANG) != 0)
+		c->reaped = true;
+	if (c->reaped && c->dir[0] && (!rmdir(c->dir) || errno == ENOENT))
+		c->dir[0] = '\0';
+	if (c->seen == c->wanted && c->reaped) {
+		c->brought++;
+		return true;
+	}
+	if (now_ns - c->sent_ns < TASKS_CANARY_NS)
+		return false;
+	c->missed++;
+	return true;
+}
+
+static void see(struct tasks_canary *c, const struct kmn_event *rec, uint32_t proof)
+{
+	if (rec->instance == c->instance)
+		c->seen |= proof & c->wanted;
+}
+
+/* Also of another instance's canary (a takeover), which is none of our business but no event. */
+bool tasks_canary_exec(struct tasks_canary *c, const struct kmn_event *rec, struct text args)
+{
+	char want[sizeof(CANARY_ARGV0) + 24];
+	int n;
+
+	if (args.len < sizeof(CANARY_ARGV0) ||
+	    memcmp(args.p, CANARY_ARGV0, sizeof(CANARY_ARGV0)) != 0)
+		return false;
+	n = snprintf(want, sizeof(want), "%s%c%" PRIx64, CANARY_ARGV0, 0, c->nonce) + 1;
+	if (args.len != (uint32_t)n || memcmp(args.p, want, (size_t)n) != 0)
+		return false; /* somebody who imitates it: an event like any other */
+	see(c, rec, TASKS_PROOF_EXEC);
+	return true;
+}
+
+static bool about_child(const struct tasks_canary *c, const struct kmn_event *rec)
+{
+	return c->pid && rec->pid == (uint32_t)c->pid && rec->time_ns >= c->sent_ns;
+}
+
+bool tasks_canary_fork(struct tasks_canary *c, const struct kmn_event *rec)
+{
+	if (!about_child(c, rec) || !c->wanted)
+		return false;
+	see(c, rec, TASKS_PROOF_FORK);
+	return true;
+}
+
+bool tasks_canary_exit(struct tasks_canary *c, const struct kmn_event *rec)
+{
+	if (!about_child(c, rec) || !c->wanted)
+		return false;
+	see(c, rec, TASKS_PROOF_EXIT);
+	return true;
+}
+
+static bool named(const struct tasks_canary *c, const struct task_cgroup *rec)
+{
+	char want[64];
+	size_t n = (size_t)snprintf(want, sizeof(want), "/" DIR_PREFIX "%d-%" PRIx64, (int)getpid(),
+				    c->nonce);
+
+	return rec->path_len >= n && !memcmp(rec->path + rec->path_len - n, want, n);
+}
+
+bool tasks_canary_cgroup(struct tasks_canary *c, const struct task_cgroup *rec)
+{
+	static const uint32_t proofs[] = { [TASK_CGROUP_MKDIR] = TASKS_PROOF_MKDIR,
+					   [TASK_CGROUP_RMDIR] = TASKS_PROOF_RMDIR,
+					   [TASK_CGROUP_ATTACH] = TASKS_PROOF_ATTACH };
+
+	if (rec->op >= sizeof(proofs) / sizeof(*proofs))
+		return false;
+	if (!c->cgroup_id && rec->op == TASK_CGROUP_MKDIR && c->wanted & TASKS_PROOF_MKDIR &&
+	    (named(c, rec) || (!rec->path_len && rec->head.pid == (uint32_t)getpid())))
+		c->cgroup_id = rec->head.cgroup_id;
+	if (!c->cgroup_id || rec->head.cgroup_id != c->cgroup_id)
+		return false;
+	see(c, &rec->head, proofs[rec->op]);
+	return true;
+}
