@@ -20,13 +20,17 @@ expect() { # expect CODE WORDS COMMAND...: its exit code, and words that it says
 	[ $r = "$code" ] || fail "$*: exit $r, expected $code: $(cat "$work/said")"
 	grep -q "$words" "$work/said" || fail "$*: did not say \"$words\": $(cat "$work/said")"
 }
+note_map() { # the id of the map that every program of the live instance uses
+	state_map=$(bpftool -j map show pinned "$pins/$(readlink "$pins/current")/kmn_state" | sed 's/.*"id":\([0-9]*\).*/\1/')
+	[ -n "$state_map" ] || fail "no state map in $pins"
+}
 nothing_left() {
 	[ ! -e "$pins" ] || fail "$1 left pins: $(ls -R "$pins")"
 	in_host tc filter show dev kmn0 ingress 2>/dev/null | grep -q . && fail "$1 left a filter on kmn0"
 	in_host tc qdisc show dev kmn0 | grep -q clsact && fail "$1 left a qdisc on kmn0"
-	# programs of ours in the kernel are freed a moment after their pins
-	gone() { ! bpftool -j prog show 2>/dev/null | grep -q '"name":"\(net_tc_in\|net_ingress\|fw_tc\)"' || [ -n "${KMN_OTHERS:-}" ]; }
-	wait_for 5 gone || echo "note: another sensor runs on this machine"
+	# our maps live as long as a program, a pin or a process holds them; freed a moment after
+	gone() { ! bpftool map show id "$state_map" >/dev/null 2>&1; }
+	wait_for 10 gone || fail "$1 left programs in the kernel: map $state_map is still held"
 }
 
 arrives || fail "without the sensor the datagram must arrive"
@@ -63,17 +67,20 @@ sensor_pid=''
 arrives && fail "the end of the sensor ended enforcement"
 
 # ---- unload without a sensor, and by a running one
+note_map
 expect 0 '.' komainu stop --unload
 nothing_left "stop --unload without a sensor"
 arrives || fail "after the unload the datagram must arrive"
 sensor_start "$work/a.yaml"
 arrives && fail "policy a must deny the datagram"
+note_map
 expect 0 '.' komainu stop --unload
 wait "$sensor_pid" || fail "stop --unload: the sensor's exit $?"
 sensor_pid=''
 nothing_left "stop --unload"
 arrives || fail "after stop --unload the datagram must arrive"
 sensor_start "$work/a.yaml" --unload
+note_map
 kill -INT "$sensor_pid"
 wait "$sensor_pid" || fail "run --unload: exit $?"
 sensor_pid=''
