@@ -81,8 +81,14 @@ soak: tests ## the long form of the tests (KMN_SOAK=1)
 	@KMN_SOAK=1 tests/run -b $(B) -T 40 prog e2e
 conformance: tests ## judge by other people's collections, in DATA=DIR
 	@tests/conformance/run -b $(B) "$(DATA)"
-static: ## one static binary, from pinned source packages
+static: ## one static binary, build-static/komainu, from pinned source packages (LOCKED=1: only those)
+	@tools/deps static
 	@tools/static/build
+static-check: ## the same, and all tests of this host with it (root)
+	@tools/deps static test
+	@tools/static/build -t && tests/run -b build-static -k static
+static-lock: ## move the lock of its sources to the newest that the mirror has
+	@tools/static/sources lock
 install: build ## copy the binary, man pages and policies (PREFIX=/usr/local, below DESTDIR)
 	@tools/install "$(B)" "$(DESTDIR)" "$(or $(PREFIX),/usr/local)"
 vmlinux: $(B)/tools/vmlinux ## write vmlinux.h anew: the types that vmlinux/names lists, from BTF=FILE
@@ -95,7 +101,7 @@ distclean: clean ## the same, and the cached kernels and sources
 fuzzers: $(FUZZERS)
 FORCE:
 .PHONY: build help deps run check tests next unit prog e2e vm fuzz lint bench soak conformance static \
-	install vmlinux clean distclean fuzzers FORCE
+	static-check static-lock install vmlinux clean distclean fuzzers FORCE
 .DELETE_ON_ERROR:
 
 # a step: its command with V=1, else its name

@@ -1,0 +1,5 @@
+#pragma once
+/* messages are not translated */
+#define gettext(s) (s)
+#define dgettext(d, s) (s)
+#define bindtextdomain(d, p)

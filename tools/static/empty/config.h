@@ -1,0 +1,1 @@
+/* libyaml asks for one; its version comes by -D */
