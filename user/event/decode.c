@@ -115,15 +115,24 @@ static bool take_text(const struct item *it, struct event *ev, struct text *out)
 	return true;
 }
 
+/* The bytes of a message inside the message. */
+static bool enter(const struct item *message, struct in *in)
+{
+	if (message->wire != WIRE_BYTES)
+		return false;
+	in->p = (const uint8_t *)message->text.p;
+	in->end = in->p + message->text.len;
+	return true;
+}
+
 static bool get_process(const struct item *message, struct event *ev)
 {
-	struct in in = { (const uint8_t *)message->text.p,
-			 (const uint8_t *)message->text.p + message->text.len };
 	struct process_view *p;
 	struct item it;
+	struct in in;
 	bool ok = true;
 
-	if (message->wire != WIRE_BYTES)
+	if (!enter(message, &in))
 		return false;
 	if (ev->who.n == PROCESS_CHAIN) /* a longer chain, by a newer sensor */
 		return true;
@@ -189,11 +198,10 @@ static bool get_process(const struct item *message, struct event *ev)
 
 static bool get_container(const struct item *message, struct event *ev)
 {
-	struct in in = { (const uint8_t *)message->text.p,
-			 (const uint8_t *)message->text.p + message->text.len };
 	struct container_view *c = &ev->who.container;
 	struct item it;
-	bool ok = message->wire == WIRE_BYTES;
+	struct in in;
+	bool ok = enter(message, &in);
 
 	while (ok && in.p < in.end) {
 		if (!get_item(&in, &it))
