@@ -159,6 +159,31 @@ static pid_t sensor_process(char dir[64], bool obedient)
 	return pid;
 }
 
+static void status_watch_goes_on_until_the_sensor_ends(void **state)
+{
+	struct fake f = { 0 };
+	pid_t pid = sensor_process(f.dir, true), killer;
+	unsigned shown = 0;
+
+	(void)state;
+	killer = fork();
+	if (!killer) {
+		(void)usleep(2500000);
+		_exit(kill(pid, SIGKILL));
+	}
+	assert_int_equal(run(&f, (char *const[]){ "status", "--watch", NULL }), CLI_UNREACHABLE);
+	for (const char *p = strstr(out, "komainu 0.1.0"); p; p = strstr(p + 1, "komainu 0.1.0"))
+		shown++;
+	assert_in_range(shown, 2, 4);
+	assert_int_equal(waitpid(killer, NULL, 0), killer);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	(void)snprintf(out, sizeof(out), "%s/" CONTROL_SOCKET, f.dir);
+	assert_int_equal(unlink(out), 0); /* what a killed one leaves */
+	(void)snprintf(out, sizeof(out), "%s/komainu.lock", f.dir);
+	assert_int_equal(unlink(out), 0);
+	assert_int_equal(rmdir(f.dir), 0);
+}
+
 static void stop_waits_until_the_sensor_has_ended(void **state)
 {
 	struct fake f = { 0 };
@@ -265,6 +290,7 @@ int main(void)
 		TEST(reload_prints_the_outcome_and_the_errors),
 		TEST(selftest_fails_when_one_fails),
 		TEST(metrics_are_printed_as_they_are),
+		cmocka_unit_test(status_watch_goes_on_until_the_sensor_ends),
 		cmocka_unit_test(stop_waits_until_the_sensor_has_ended),
 		cmocka_unit_test(unload_works_without_a_sensor_and_not_beside_one),
 		cmocka_unit_test(metrics_are_served_over_http),
