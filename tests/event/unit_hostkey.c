@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include "base/log.h"
 #include "event/store_tool.h"
 
 static void path_of(const char *file, char out[PATH_MAX])
