@@ -337,6 +337,11 @@ static void a_file_that_is_too_long_or_no_file_is_refused(void **state)
 	t_file(&at, "big.yaml", big);
 	assert_null(load_files(&at, names, 1, &why));
 	assert_non_null(strstr(buf_text(&why), "larger than 4 MiB"));
+	(void)snprintf(big, n, "%s/big.yaml", at.path);
+	assert_int_equal(truncate(big, 1L << 30), 0); /* 1 GiB: only the bound is read */
+	buf_reset(&why);
+	assert_null(load_files(&at, names, 1, &why));
+	assert_non_null(strstr(buf_text(&why), "larger than 4 MiB"));
 	assert_null(policy_load(&folder, 1, fake_modules, d));
 	assert_null(policy_load(&device, 1, fake_modules, d));
 	assert_null(policy_load(&nowhere, 1, fake_modules, d));
