@@ -1,7 +1,7 @@
 #include <string.h>
 #include "context/process_self.h"
 
-#define EVICT_MAX 32   /* entries that go for the texts of one exec, at most */
+#define EVICT_MAX 128  /* entries that are looked at for the texts of one exec */
 #define ARGS_SHORT 512 /* kept when there is no room for more */
 #define PATH_SHORT 256
 _Static_assert(sizeof(struct process_image) + 2 * PROCESS_PATH_KEPT + PROCESS_ARGS_KEPT <=
@@ -31,9 +31,8 @@ void process_image_share(struct process_table *t, struct process_entry *e, uint3
 }
 
 /* Room by forgetting, the longest ended first, then the texts of live processes that nobody has
- * asked for. False: nothing more to gain. */
-static bool make_room(struct process_table *t, const struct process_entry *keep, uint64_t now_ns,
-		      uint32_t *live)
+ * asked for: each stands in the queue again behind all others, so that the next one is at hand. */
+static void make_room(struct process_table *t, const struct process_entry *keep, uint64_t now_ns)
 {
 	struct process_entry *e = process_oldest_exited(t);
 
@@ -45,17 +44,16 @@ static bool make_room(struct process_table *t, const struct process_entry *keep,
 		else
 			t->stats.evicted_exited++;
 		process_forget(t, e);
-		return true;
+		return;
 	}
-	e = *live ? &t->entry[*live] : NULL;
-	if (!e)
-		return false;
-	if (e != keep && e->image) {
+	if (!t->live.oldest)
+		return;
+	e = &t->entry[t->live.oldest];
+	if (e->image && e != keep) {
 		t->stats.texts_dropped++;
 		process_image_drop(t, e);
 	}
-	*live = e->newer;
-	return true;
+	process_used(t, e);
 }
 
 static uint32_t at_most(uint32_t len, uint32_t max)
@@ -66,10 +64,12 @@ static uint32_t at_most(uint32_t len, uint32_t max)
 static uint32_t take(struct process_table *t, const struct process_entry *keep, uint64_t now_ns,
 		     size_t len)
 {
-	uint32_t block = blocks_take(&t->blocks, len), live = t->live.oldest;
+	uint32_t block = blocks_take(&t->blocks, len);
 
-	for (int i = 0; !block && i < EVICT_MAX && make_room(t, keep, now_ns, &live); i++)
+	for (int i = 0; !block && i < EVICT_MAX; i++) {
+		make_room(t, keep, now_ns);
 		block = blocks_take(&t->blocks, len);
+	}
 	return block;
 }
 
