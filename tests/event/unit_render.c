@@ -335,7 +335,7 @@ static void a_line_reads_well(void **state)
 	sample_event(&ev);
 	ev.kind = EXEC;
 	event_line(&ev, &kinds, &style, &out);
-	assert_string_equal(buf_text(&out), "2026-09-21 14:13:20.123 high     firewall exec     "
+	assert_string_equal(buf_text(&out), "2026-09-21 14:13:20.123 high     firewall "
 					    "curl -s 'http://example.test/a b'"
 					    "  [curl(1234) me < bash(1233) < bash(1232)]"
 					    "  {podman web docker.io/library/nginx:1.25}\n");
@@ -344,9 +344,8 @@ static void a_line_reads_well(void **state)
 	ev.time_ns = 1790000000123456789ULL;
 	event_text(&ev, EVENT_F_detail, text_of("x.yaml:1:2: \x1b[2J"));
 	event_line(&ev, &kinds, &style, &out);
-	assert_string_equal(buf_text(&out),
-			    "2026-09-21 14:13:20.123 medium   sensor   policy-refused "
-			    "a policy was refused: x.yaml:1:2: \\x1b[2J\n");
+	assert_string_equal(buf_text(&out), "2026-09-21 14:13:20.123 medium   sensor   "
+					    "a policy was refused: x.yaml:1:2: \\x1b[2J\n");
 	buf_free(&out);
 }
 

@@ -159,12 +159,15 @@ void event_line(const struct event *ev, const struct event_kinds *kinds,
 	add_column(out, style->colours, severity_colour(ev->severity),
 		   event_severity_name(ev->severity), 8);
 	add_column(out, style->colours, TERM_PLAIN, event_part_name(kinds, ev->part), 8);
-	add_column(out, style->colours, ev->action == EVENT_DENIED ? TERM_RED : TERM_BOLD,
-		   kind ? kind->name : unknown, 8);
-	if (kind && kind->text)
+	if (kind && kind->text) {
 		kind->text(ev, out);
-	else if (ev->message.p)
-		add_cut(out, ev->message, LINE_TEXT_MAX);
+	} else {
+		buf_puts(out, kind ? kind->name : unknown);
+		if (ev->message.p) {
+			buf_putc(out, ' ');
+			add_cut(out, ev->message, LINE_TEXT_MAX);
+		}
+	}
 	add_who(out, ev);
 	buf_putc(out, '\n');
 }
