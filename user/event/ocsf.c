@@ -140,6 +140,11 @@ void ocsf_process(struct json *j, const char *key, const struct event *ev, uint3
 {
 	const struct process_chain *w = &ev->who;
 
+	if (!w->n && !index && ev->pid) { /* all that the record itself says */
+		json_object(j, key);
+		json_u64(j, "pid", ev->pid);
+		json_end(j);
+	}
 	if (index >= w->n || !w->p[index].pid)
 		return;
 	json_object(j, key);
