@@ -141,14 +141,25 @@ int bpfobj_attach_settle(struct bpfobj *b, struct hook *h)
 	return 0;
 }
 
+/* A link whose pin goes is freed a moment later; detached first, its place is free at once, so that
+ * the same program can hang there again under another name. */
+static void drop_pin(const char *path)
+{
+	kmn_auto(fd) int fd = bpf_obj_get(path);
+
+	if (fd >= 0)
+		(void)bpf_link_detach(fd); /* tracing links know no detach: they go with the pin */
+	(void)unlink(path);
+}
+
 void bpfobj_detach(struct bpfobj *b, struct hook *h)
 {
 	char path[2 * BPFOBJ_PATH];
 
 	bpfpins_link_path(b->root, h->name, NEXT, path, sizeof(path));
-	(void)unlink(path);
+	drop_pin(path);
 	bpfpins_link_path(b->root, h->name, "", path, sizeof(path));
-	(void)unlink(path);
+	drop_pin(path);
 	if (h->ifindex && !b->kernel->has[KERNEL_TCX])
 		(void)tcfilter_remove(h->ifindex, h->egress, BPFOBJ_TC_HANDLE, BPFOBJ_TC_PRIORITY);
 	h->state = HOOK_OFF;

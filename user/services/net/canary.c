@@ -30,11 +30,12 @@ void net_canary_stop(void)
 	packet_fd = map_fd = -1;
 }
 
+/* What the kernel did not take keeps the reason of that. */
 static void fail(struct net_link *link, const char *why)
 {
-	if (link->in)
+	if (link->in_on)
 		hook_failed(link->in, "%s", why);
-	if (link->out)
+	if (link->out_on)
 		hook_failed(link->out, "%s", why);
 	link->nonce = 0;
 }
@@ -82,11 +83,17 @@ void net_canary_send(struct net_link *link)
 		fail(link, "the interface is down");
 		return;
 	}
+	if (link->out && !link->out_on) { /* nothing turns it round */
+		fail(link, "not proven: the egress hook, which the proof needs, is missing");
+		return;
+	}
+	if (!link->in_on && !link->out_on)
+		return;
 	if (getrandom(&link->nonce, sizeof(link->nonce), 0) != sizeof(link->nonce))
 		link->nonce = clock_boot_ns(); /* not secret enough, and not 0 */
 	link->nonce |= 1;
-	r = link->in ? expect(link, false) : 0;
-	if (!r && link->out)
+	r = link->in_on ? expect(link, false) : 0;
+	if (!r && link->out_on)
 		r = expect(link, true);
 	if (!r)
 		r = send_frame(link);
@@ -99,14 +106,12 @@ void net_canary_send(struct net_link *link)
 		(void)net_canary_check(link, link->sent_ns); /* mostly it is back by now */
 }
 
-/* True: this hook has seen it, or has none to see. */
+/* True: this hook has seen it. */
 static bool check_hook(const struct net_link *link, struct hook *h, bool egress)
 {
 	struct net_canary_key key = { .ifindex = link->ifindex, .egress = egress };
 	struct net_canary c = {};
 
-	if (!h)
-		return true;
 	if (bpf_map_lookup_elem(map_fd, &key, &c) < 0 || c.nonce != link->nonce || !c.seen_ns)
 		return false;
 	hook_proven(h, c.gen);
@@ -119,8 +124,8 @@ bool net_canary_check(struct net_link *link, uint64_t now_ns)
 
 	if (!link->nonce)
 		return false;
-	in = check_hook(link, link->in, false);
-	out = check_hook(link, link->out, true);
+	in = !link->in_on || check_hook(link, link->in, false);
+	out = !link->out_on || check_hook(link, link->out, true);
 	if (in && out) {
 		link->nonce = 0;
 		return false;

@@ -16,6 +16,7 @@ struct net_link {
 	bool up, seen;	       /* seen: in the dump that runs */
 	bool on, pod;	       /* programs hang on it; as the host's end of a pod's veth */
 	struct hook *in, *out; /* of the tables of core; NULL: none */
+	bool in_on, out_on;    /* the kernel took the program */
 	/* the canary under way */
 	uint64_t nonce, sent_ns; /* nonce 0: none */
 };

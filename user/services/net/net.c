@@ -80,12 +80,13 @@ static void link_off(struct net_link *l)
 		hook_remove(self->core->hooks, l->out->name);
 	}
 	l->in = l->out = NULL;
+	l->in_on = l->out_on = false;
 	l->nonce = 0;
 	l->on = false;
 	(void)bpf_map_delete_elem(bpf_map__fd(self->skel->maps.net_ifs), &key); /* or never there */
 }
 
-static struct hook *hang(struct net_link *l, bool egress)
+static struct hook *hang(struct net_link *l, bool egress, bool *on)
 {
 	char name[sizeof(((struct hook *)0)->name)];
 	struct hook *h;
@@ -95,10 +96,10 @@ static struct hook *hang(struct net_link *l, bool egress)
 	if (!h)
 		return NULL;
 	h->required = l->up;
-	(void)bpfobj_attach_tc(self->core->bpf, h,
+	*on = bpfobj_attach_tc(self->core->bpf, h,
 			       egress ? self->skel->progs.net_egress
 				      : self->skel->progs.net_ingress,
-			       (int)l->ifindex, egress); /* the reason of a failure is in h */
+			       (int)l->ifindex, egress) == 0; /* the reason of a no is in h */
 	return h;
 }
 
@@ -116,9 +117,9 @@ static void link_on(struct net_link *l, bool pod)
 	tell_listeners(l->ifindex, l->name);
 	l->pod = pod;
 	l->on = true;
-	l->in = hang(l, false);
+	l->in = hang(l, false, &l->in_on);
 	if (strcmp(l->name, "lo")) /* what leaves by lo comes in by lo: judged once */
-		l->out = hang(l, true);
+		l->out = hang(l, true, &l->out_on);
 }
 
 static void link_place(struct net_link *l)

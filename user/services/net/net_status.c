@@ -50,6 +50,7 @@ static uint64_t counter(struct net_self *s, uint32_t what)
 
 void net_health(void *arg, struct kmn_health *h)
 {
+	const struct net_owners_stats *owners = net_owners_stats();
 	struct net_self *s = arg;
 	unsigned on = 0;
 
@@ -67,6 +68,12 @@ void net_health(void *arg, struct kmn_health *h)
 		(void)snprintf(h->why, sizeof(h->why),
 			       "%" PRIu64 " interfaces above the %d that can be protected",
 			       net_links_left_out(), NET_IFS_MAX);
+	} else if (s->canaries && !owners->works) {
+		h->level = KMN_DEGRADED;
+		(void)snprintf(h->why, sizeof(h->why), "%s",
+			       owners->why[0] ? owners->why
+					      : "the cgroup hooks that name processes do not run: "
+						"denials name no process");
 	}
 }
 

@@ -39,11 +39,21 @@ static struct bpf_program *program(size_t i)
 	return all[i];
 }
 
+/* No verdict hangs on these hooks: without them the service is degraded, no module is. */
+static struct hook *owner_hook(struct kmn_core *core, size_t i)
+{
+	struct hook *h = hook_get(core->hooks, KMN_SVC_net, hook_names[i]);
+
+	if (h)
+		h->required = false;
+	return h;
+}
+
 static void fail_all(struct kmn_core *core, const char *why)
 {
 	(void)snprintf(stats.why, sizeof(stats.why), "%s", why);
 	for (size_t i = 0; i < OWNER_HOOKS; i++) {
-		struct hook *h = hook_get(core->hooks, KMN_SVC_net, hook_names[i]);
+		struct hook *h = owner_hook(core, i);
 
 		if (h)
 			hook_failed(h, "%s", why);
@@ -87,7 +97,7 @@ void net_owners_attach(struct kmn_core *core)
 		return;
 	}
 	for (size_t i = 0; i < OWNER_HOOKS; i++) {
-		struct hook *h = hook_get(core->hooks, KMN_SVC_net, hook_names[i]);
+		struct hook *h = owner_hook(core, i);
 
 		if (h)
 			(void)bpfobj_attach_cgroup(core->bpf, h, program(i), cgroup); /* in h */
@@ -135,8 +145,9 @@ void net_owners_canary(struct kmn_core *core)
 		return;
 	v4 = drive(AF_INET);
 	v6 = drive(AF_INET6);
+	stats.works = v4 & NET_OWNER_MADE;
 	for (size_t i = 0; i < OWNER_HOOKS; i++) {
-		struct hook *h = hook_get(core->hooks, KMN_SVC_net, hook_names[i]);
+		struct hook *h = owner_hook(core, i);
 
 		if (!h || !h->type) /* it did not even attach: the reason is there */
 			continue;

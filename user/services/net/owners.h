@@ -6,8 +6,8 @@
  * nothing else. */
 struct net_owners_stats {
 	uint32_t taken_in, left_out; /* sockets found at start; above the bounds of the walk */
-	bool loaded;
-	char why[160]; /* of not loaded */
+	bool loaded, works;	     /* works: proven by the canary */
+	char why[160];		     /* of not loaded */
 };
 
 /* Load bpf/net/owner. Never fails: what the kernel refuses is in the hooks and the stats. */
