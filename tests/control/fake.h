@@ -149,6 +149,7 @@ static const struct control_handler fake_handlers[] = {
 	{ "reload", false, fake_reload },
 	{ "selftest", false, fake_selftest },
 	{ "stop", false, fake_stop },
+	{ "stop-unload", false, fake_stop },
 	{ NULL, false, NULL },
 };
 

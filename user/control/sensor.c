@@ -12,6 +12,7 @@
 #include "context/container.h"
 #include "context/process.h"
 #include "control/life.h"
+#include "control/metrics_http.h"
 #include "control/sensor_state.h"
 #include "control/socket.h"
 #include "event/sensor_kinds.h"
@@ -319,6 +320,7 @@ static int run_loop(struct sensor *s)
 	sensor_say(s, SENSOR_STOPPED, EVENT_INFO, "komainu stopped; %s",
 		   s->unload ? "everything is taken out of the kernel" : "verdicts stay in force");
 	control_socket_free(socket);
+	metrics_socket_free(s->metrics);
 	return r;
 }
 

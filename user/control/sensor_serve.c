@@ -1,5 +1,6 @@
 #include <string.h>
 #include "base/auto.h"
+#include "control/metrics_http.h"
 #include "control/sensor_state.h"
 
 /* The sensor's side of the control socket: one short function per question (docs/control.md). */
@@ -82,6 +83,20 @@ static void on_stop(void *arg, struct control_socket *c, uint64_t id, const cJSO
 	loop_stop(s->core.loop);
 }
 
+/* The sensor takes everything out itself, in the network namespace where it hung it. */
+static void on_stop_unload(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)
+{
+	struct sensor *s = arg;
+
+	s->unload = true;
+	on_stop(arg, c, id, request);
+}
+
+static void write_metrics(void *arg, struct buf *out)
+{
+	sensor_metrics_text(arg, out);
+}
+
 static const struct control_handler handlers[] = {
 	{ .name = "status", .reads_only = true, .run = on_status },
 	{ .name = "metrics", .reads_only = true, .run = on_metrics },
@@ -89,6 +104,7 @@ static const struct control_handler handlers[] = {
 	{ .name = "reload-check", .run = on_reload_check },
 	{ .name = "selftest", .run = on_selftest },
 	{ .name = "stop", .run = on_stop },
+	{ .name = "stop-unload", .run = on_stop_unload },
 	{ .name = NULL },
 };
 
@@ -98,5 +114,8 @@ struct control_socket *sensor_serve(struct sensor *s)
 
 	if (control_socket_new(s->core.loop, cli_places()->run_dir, handlers, s, &c) < 0)
 		return NULL;
+	/* Without it the sensor works, and komainu metrics too: it is logged. */
+	(void)metrics_socket_new(s->core.loop, cli_places()->run_dir, write_metrics, s,
+				 &s->metrics);
 	return c;
 }

@@ -35,6 +35,8 @@ struct sensor {
 	struct sensor_part part[SENSOR_PARTS_MAX];
 	unsigned n_parts;
 
+	struct metrics_socket *metrics; /* NULL: it could not be opened */
+
 	struct policy *policy;	    /* in force */
 	struct policy_outcome last; /* of the newest transaction, good or not */
 	bool loaded;		    /* a generation of ours is in force */
@@ -66,7 +68,7 @@ int sensor_read_policy(struct sensor *s, struct buf *text, bool colour,
 /* Each second: an event when a part's health changed. */
 void sensor_watch_health(struct sensor *s);
 void sensor_heartbeat(struct sensor *s);
-/* Open the control socket with the sensor's answers; NULL and errno. */
+/* Open the control socket with the sensor's answers, and the one for metrics; NULL and errno. */
 struct control_socket *sensor_serve(struct sensor *s);
 
 /* Health of one part from its hooks, its own word and its mode; why: KMN_WHY_MAX bytes. */

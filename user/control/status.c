@@ -315,13 +315,17 @@ static void print_ring(const char *name, const cJSON *ring, bool colours, struct
 
 static void print_stream(const char *name, const cJSON *st, struct buf *out)
 {
+	uint64_t first = u64_at(st, "first_seq"), last = u64_at(st, "seq"), kept = 0;
 	char a[TERM_HUMAN], b[TERM_HUMAN], c[TERM_HUMAN], d[TERM_HUMAN];
 
 	if (!st)
 		return;
-	buf_printf(out, "%-10s %s of %s in %s segments, %s events stored", name,
+	if (last >= first && first)
+		kept = last - first + 1;
+	buf_printf(out, "%-10s %s of %s in %s segments, %s events", name,
 		   term_bytes(a, u64_at(st, "bytes")), term_bytes(b, u64_at(st, "bytes_max")),
-		   term_count(c, u64_at(st, "segments")), term_count(d, u64_at(st, "stored")));
+		   term_count(c, u64_at(st, "segments")), term_count(d, kept));
+	buf_printf(out, ", %s since the start", term_count(a, u64_at(st, "stored")));
 	if (u64_at(st, "dropped"))
 		buf_printf(out, ", %s lost", term_count(a, u64_at(st, "dropped")));
 	if (u64_at(st, "damaged"))

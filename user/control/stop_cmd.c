@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "base/auto.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "control/cli.h"
 #include "control/client.h"
 #include "control/life.h"
@@ -38,6 +39,14 @@ static int wait_for_end(int pidfd, pid_t pid, int fd)
 			STOP_MS / 1000);
 }
 
+/* libbpf says on stderr what is no fault here, such as an interface without our filter. */
+static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	if (level == LIBBPF_WARN)
+		log_vwrite(LOG_DEBUG, fmt, ap);
+	return 0;
+}
+
 /* Take out what is pinned or attached. The lock keeps a sensor from starting meanwhile. */
 static int unload(bool dry)
 {
@@ -61,6 +70,7 @@ static int unload(bool dry)
 		printf("would take out what komainu left in the kernel (%s)\n", places->pin_root);
 		return CLI_GOOD;
 	}
+	(void)libbpf_set_print(quiet);
 	r = bpfobj_unload_all(places->pin_root, &removed);
 	if (r < 0)
 		return cli_fail(CLI_NO, "not all could be taken out: %s", strerror(-r));
@@ -80,9 +90,8 @@ static int stop_running(int fd, pid_t pid, bool out, bool dry)
 		       out ? "would end with it" : "would stay in force");
 		return CLI_GOOD;
 	}
-	/* Taken out is what is left when it has ended, so that nothing it does last stays behind.
-	 */
-	r = control_ask_on(fd, "stop", NULL, CONTROL_ASK_MS, NULL, &result);
+	/* The sensor knows its own network namespace best; what it could not take out, we do. */
+	r = control_ask_on(fd, out ? "stop-unload" : "stop", NULL, CONTROL_ASK_MS, NULL, &result);
 	if (r == CLI_GOOD)
 		r = wait_for_end(pidfd, pid, fd);
 	if (r != CLI_GOOD)
