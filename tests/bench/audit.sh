@@ -15,7 +15,7 @@ audit_absent() {
 		echo "this kernel has no audit"
 	elif [ "$(auditctl -s | awk '$1 == "pid" { print $2 }')" != 0 ]; then
 		echo "an audit daemon is in use on this host"
-	elif auditctl -l | grep -v -e 'No rules' -e 'task,never' | grep -q .; then
+	elif auditctl -l | grep -v -e 'No rules' -e 'never,task' -e 'task,never' | grep -q .; then
 		echo "audit rules are in use on this host"
 	else
 		return 1

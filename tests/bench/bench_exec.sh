@@ -8,10 +8,12 @@ here=$(dirname "$0")
 . "$here/audit.sh"
 runs=400
 
-programs_ns() { # ns of our tracing programs since they were loaded: run time and runs, by bpf_stats
-	bpftool -j prog show 2>/dev/null | jq -r --argjson pid "$sensor_pid" \
-		'.[] | select(any(.pids[]?; .pid == $pid)) | select(.run_cnt > 0) |
-		"\(.name) \(.run_time_ns / .run_cnt)"' | grep -i exec
+program_ns() { # ns per run of our program at the exec, by bpf_stats; by its pin, for others run too
+	local pin id
+	for pin in "${sensor_pins:?}"/links/*sched_process_exec*; do
+		id=$(bpftool -j link show pinned "$pin" | jq .prog_id)
+		bpftool -j prog show id "$id" | jq -r 'select(.run_cnt > 0) | .run_time_ns / .run_cnt'
+	done
 }
 
 case ${1:-} in
@@ -32,7 +34,7 @@ round)
 		"$BUILD/tests/bench/tool_exec" $runs "$sensor_pid" || exit 1
 		sysctl -qw kernel.bpf_stats_enabled=1
 		"$BUILD/tests/bench/tool_exec" 100 >/dev/null
-		programs_ns | while read -r _ ns; do printf 'program at exec\tns\tmin\t%s\n' "$ns"; done
+		program_ns | while read -r ns; do printf 'program at exec\tns\tmin\t%s\n' "$ns"; done
 		sysctl -qw kernel.bpf_stats_enabled="${stats:-0}"
 		;;
 	auditd)

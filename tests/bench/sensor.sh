@@ -7,21 +7,22 @@
 : "${KOMAINU:=${BUILD:-build}/komainu}"
 sensor_pid='' sensor_dir=''
 
-sensor() {
-	"$KOMAINU" "$@" --state-dir "$sensor_dir/state" --run-dir "$sensor_dir/run" --pin-root "$sensor_pins"
-}
+sensor() { "$KOMAINU" "$@" "${sensor_places[@]}"; }
 
 sensor_start() {
 	local policy=${1:-} i
 	sensor_dir=$(mktemp -d)
 	sensor_pins=/sys/fs/bpf/komainu-$$-$RANDOM
+	sensor_places=(--state-dir "$sensor_dir/state" --run-dir "$sensor_dir/run"
+		--pin-root "$sensor_pins")
 	if [ -z "$policy" ]; then
 		policy=$sensor_dir/policy.yaml
 		printf 'version: 1\nname: bench\nmode: detect\n' >"$policy"
 	fi
 	trap sensor_stop EXIT
 	trap 'exit 130' INT TERM
-	sensor run --foreground --policy "$policy" >"$sensor_dir/events" 2>"$sensor_dir/log" </dev/null &
+	# not by sensor(): its pid would be a subshell's, and idle for ever
+	"$KOMAINU" run --foreground --policy "$policy" "${sensor_places[@]}" >"$sensor_dir/events" 2>"$sensor_dir/log" </dev/null &
 	sensor_pid=$!
 	for ((i = 0; i < 300; i++)); do
 		sensor status >/dev/null 2>&1
