@@ -213,7 +213,8 @@ static bool read_storage(struct reading *r)
 		kmn_auto(fd) int own = all < 0 ? -1 : host_enter(all, r->id);
 		kmn_auto(fd) int data = own < 0 ? -1 : host_enter(own, "userdata");
 
-		found |= all >= 0 && read_one(r, all, "containers.json", parse_storage);
+		found |= all >= 0 && (read_one(r, all, "containers.json", parse_storage) ||
+				      read_one(r, all, "volatile-containers.json", parse_storage));
 		/* its cgroup may be that of a pod, or systemd's: the id is in the name already */
 		found |= data >= 0 && read_one(r, data, "config.json", runtime_json_oci);
 	}
