@@ -6,9 +6,18 @@
 
 static int run_run(int argc, char **argv)
 {
-	enum { POLICY = 'p', FOREGROUND = 'f', JSON = 'j', UNLOAD = 'u', DEBUG = 'd', HELP = 'h' };
+	enum {
+		ALL = 'a',
+		POLICY = 'p',
+		FOREGROUND = 'f',
+		JSON = 'j',
+		UNLOAD = 'u',
+		DEBUG = 'd',
+		HELP = 'h'
+	};
 	static const struct option options[] = { { "policy", required_argument, NULL, POLICY },
 						 { "foreground", no_argument, NULL, FOREGROUND },
+						 { "all", no_argument, NULL, ALL },
 						 { "json", no_argument, NULL, JSON },
 						 { "unload", no_argument, NULL, UNLOAD },
 						 { "debug", no_argument, NULL, DEBUG },
@@ -27,6 +36,9 @@ static int run_run(int argc, char **argv)
 			break;
 		case FOREGROUND:
 			o.print = true;
+			break;
+		case ALL:
+			o.all = true;
 			break;
 		case JSON:
 			o.json = true;
@@ -52,13 +64,14 @@ static int run_run(int argc, char **argv)
 
 const struct kmn_command run_commands[] = {
 	{ .name = "run",
-	  .args = "[--policy FILE]... [--foreground] [--json] [--unload] [--debug]",
+	  .args = "[--policy FILE]... [--foreground] [--all] [--json] [--unload] [--debug]",
 	  .summary = "Start the sensor.",
 	  .help = "Options:\n"
 		  "  --policy FILE   the policy, /etc/komainu/policy.yaml if there is none; a "
 		  "later\n"
 		  "                  one is laid over the earlier\n"
 		  "  --foreground    print each event as it passes\n"
+		  "  --all           forks and ends of processes too\n"
 		  "  --json          print it as OCSF JSON, one per line\n"
 		  "  --unload        take everything out of the kernel at the end; without it, "
 		  "verdicts\n"

@@ -160,6 +160,16 @@ static void on_reload(void *arg)
 	(void)sensor_reload(arg, NULL); /* logged, and kept for status */
 }
 
+/* What a person wants to see pass: starts and findings, not every fork and end of a process. */
+static void on_event(void *arg, const struct event *ev)
+{
+	struct sensor *s = arg;
+	const struct kmn_event_kind *k = event_kind_find(&s->kinds, ev->part, ev->kind);
+
+	if (s->options->all || !k || (strcmp(k->name, "fork") && strcmp(k->name, "exit")))
+		event_print_live(s->live, ev);
+}
+
 /* ---- life ---- */
 
 static int watch_signals(struct sensor *s)
@@ -250,7 +260,7 @@ static int bring_up(struct sensor *s)
 	if (s->options->print) {
 		s->live = event_live_new(STDOUT_FILENO, &s->kinds, s->options->json,
 					 term_colours(stdout));
-		event_sink_tap(s->core.events, event_print_live, s->live);
+		event_sink_tap(s->core.events, on_event, s);
 	}
 	attach_parts(s);
 	bpfobj_drop_previous(s->core.bpf);
@@ -265,7 +275,7 @@ static void tear_down(struct sensor *s)
 	struct kmn_core *c = &s->core;
 
 	for (int i = 0; s->rings && i < 64 && event_ring_turn(s->rings); i++)
-		; /* what is in the rings; bounded, for programs still write */
+		;      /* what is in the rings; bounded, for programs still write */
 	stop_parts(s); /* after it nobody is there to make events of records */
 	event_ring_free(s->rings);
 	if (c->events)

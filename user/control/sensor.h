@@ -8,6 +8,7 @@ struct sensor_options {
 	const char *policies[SENSOR_POLICIES_MAX];
 	unsigned n_policies;
 	bool print;  /* each event on standard output as it passes */
+	bool all;    /* forks and ends of processes too */
 	bool json;   /* as OCSF JSON instead of text */
 	bool unload; /* take everything out of the kernel at the end */
 };
