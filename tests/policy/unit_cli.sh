@@ -34,8 +34,11 @@ is 'JSON of check' 2 check --json policies/demo.yaml tests/policy/bad/key-duplic
 json 'd[0]["ok"] and not d[1]["ok"] and d[1]["diagnostics"][0]["line"] == 4'
 is 'no such file' 2 check "$top/nowhere.yaml"
 has out 'cannot read the policy: No such file'
-is 'no file named' 2 check
-has err 'komainu policy check --help'
+is 'no file named' 2 diff policies/demo.yaml
+has err 'komainu policy diff --help'
+mkdir "$top/etc" && cp policies/*.yaml "$top/etc" && cp policies/demo.yaml "$top/etc/policy.yaml"
+is 'the policy of the sensor' 0 check --config-dir "$top/etc"
+has out "^$top/etc/policy.yaml: good$"
 is 'an unknown option' 2 check --jason policies/demo.yaml
 is 'an option of another command' 2 diff --origins policies/demo.yaml policies/demo.yaml
 

@@ -1,6 +1,7 @@
 #include "control/policy_cmd.h"
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/auto.h"
@@ -58,6 +59,22 @@ static bool options_files(const char *command, const char *allowed, int argc, ch
 		return true;
 	(void)cli_usage(command, o->n < least ? "name a policy file" : "too many files");
 	return false;
+}
+
+/* The files named, or the policy that a sensor takes when none is named. */
+static bool options_policy(const char *command, const char *allowed, int argc, char **argv,
+			   struct policy_options *o)
+{
+	static char path[PATH_MAX], *only[] = { path };
+
+	if (!options(command, allowed, argc, argv, o))
+		return false;
+	if (o->n)
+		return true;
+	(void)snprintf(path, sizeof(path), "%s/policy.yaml", cli_places()->config_dir);
+	o->files = only;
+	o->n = 1;
+	return true;
 }
 
 void policy_cmd_plans_free(void **plans)
@@ -186,7 +203,7 @@ static int check(int argc, char **argv)
 	struct policy_options o;
 	bool bad = false;
 
-	if (!options_files("policy check", "jl", argc, argv, 1, 4096, &o))
+	if (!options_policy("policy check", "jl", argc, argv, &o))
 		return CLI_USAGE;
 	if (o.json)
 		json_array(&j, NULL);
@@ -216,7 +233,7 @@ static int show(int argc, char **argv)
 	struct json j = json_on(&out);
 	struct policy_options o;
 
-	if (!options_files("policy show", "jo", argc, argv, 1, 4096, &o))
+	if (!options_policy("policy show", "jo", argc, argv, &o))
 		return CLI_USAGE;
 	if (!d)
 		return no_memory();
@@ -288,30 +305,27 @@ static int explain(int argc, char **argv)
 {
 	struct policy_options o;
 
-	return options_files("policy explain", "j", argc, argv, 1, 4096, &o)
-		       ? policy_cmd_explain(&o)
-		       : CLI_USAGE;
+	return options_policy("policy explain", "j", argc, argv, &o) ? policy_cmd_explain(&o)
+								     : CLI_USAGE;
 }
 
 const struct kmn_command policy_commands[] = {
 	{ .name = "policy check",
-	  .args = "[--json] [--layered] FILE...",
+	  .args = "[--json] [--layered] [FILE]...",
 	  .summary = "Find every mistake in policy files.",
-	  .help = "Reads each FILE with its parents, compiles it for every protection and prints "
-		  "all\n"
-		  "errors and warnings with their place, the line, and what to do. Nothing is put "
-		  "in\n"
-		  "force, and no sensor needs to run.\n\n"
+	  .help = "Reads each FILE (without one /etc/komainu/policy.yaml) with its parents,\n"
+		  "compiles it for every protection and prints all errors and warnings with their\n"
+		  "place, the line, and what to do. Nothing is put in force, and no sensor needs\n"
+		  "to run.\n\n"
 		  "  --json      an array with one object for each FILE\n"
-		  "  --layered   lay the files over each other, as run --policy A --policy B "
-		  "does\n\n"
-		  "Exit: 0 all are good, 2 there are errors.\n\n"
+		  "  --layered   lay the files over each other: --policy A --policy B of run\n\n"
+		  "Exit code: 0 all are good, 2 there are errors.\n\n"
 		  "Examples:\n"
 		  "  komainu policy check /etc/komainu/policies/*.yaml\n"
 		  "  komainu policy check --layered base.yaml host.yaml\n",
 	  .run = check },
 	{ .name = "policy show",
-	  .args = "[--origins] [--json] FILE...",
+	  .args = "[--origins] [--json] [FILE]...",
 	  .summary = "Print a policy as it counts, parents included.",
 	  .help = "Merges FILE with its parents, and several files with each other, and prints "
 		  "the\n"
@@ -322,7 +336,7 @@ const struct kmn_command policy_commands[] = {
 		  "  komainu policy show --origins policies/demo.yaml\n",
 	  .run = show },
 	{ .name = "policy explain",
-	  .args = "[--json] FILE...",
+	  .args = "[--json] [FILE]...",
 	  .summary = "Print the mode in force of every rule, and who decides it.",
 	  .help = "The lowest of policy, module and rule is in force. For each rule: its mode, "
 		  "which of\n"
@@ -339,7 +353,7 @@ const struct kmn_command policy_commands[] = {
 		  "NEW.\n"
 		  "Rules are matched by name.\n\n"
 		  "  --json   the number of differences, and the lines\n\n"
-		  "Exit: 0 they are the same, 1 they differ, 2 one of them has errors.\n\n"
+		  "Exit code: 0 they are the same, 1 they differ, 2 one of them has errors.\n\n"
 		  "Examples:\n"
 		  "  komainu policy diff policies/default.yaml policies/demo.yaml\n",
 	  .run = diff },
