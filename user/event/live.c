@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 #include "base/auto.h"
 #include "base/clock.h"
@@ -25,6 +26,7 @@ struct event_live {
 	pthread_t thread;
 	_Atomic bool quit;
 	uint64_t left_out;
+	struct utsname host;
 	struct buf line;
 	size_t sent; /* bytes of line that are in the pipe: a long one may go in pieces */
 };
@@ -94,6 +96,7 @@ struct event_live *event_live_new(int fd, const struct event_kinds *kinds, bool 
 					  .fd = fd,
 					  .pipe = { -1, -1 },
 					  .line = buf_fixed(mem, LINE_MAX_BYTES) };
+		(void)uname(&l->host); /* cannot fail */
 		r = start(l);
 	}
 	if (r < 0) {
@@ -161,10 +164,12 @@ void event_print_live(void *live, const struct event *ev)
 			   (unsigned long long)l->left_out);
 	l->left_out = 0;
 	if (l->json) {
-		static const struct event_origin here = { .host_id = "" };
+		struct event_origin here = { .hostname = l->host.nodename,
+					     .kernel = l->host.release };
 
-		if (!ocsf_event(ev, l->kinds, &here, &l->line)) {
+		if (!ocsf_event(ev, l->kinds, &here, &l->line)) { /* longer than any that is made */
 			buf_reset(&l->line);
+			l->left_out++;
 			return;
 		}
 		buf_putc(&l->line, '\n');
