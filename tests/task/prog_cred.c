@@ -162,19 +162,15 @@ static void the_exit_tells_the_new_user_on_every_kernel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_change_of_user_is_told_at_once_with_both_users,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(a_capability_that_is_dropped_is_told, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_plain_start_of_a_program_is_no_change, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(the_exit_tells_the_new_user_on_every_kernel, setup,
-						teardown),
+		cmocka_unit_test(a_change_of_user_is_told_at_once_with_both_users),
+		cmocka_unit_test(a_capability_that_is_dropped_is_told),
+		cmocka_unit_test(a_plain_start_of_a_program_is_no_change),
+		cmocka_unit_test(the_exit_tells_the_new_user_on_every_kernel),
 	};
 
 	if (geteuid()) {
 		puts("needs root");
 		return 77;
 	}
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -531,28 +531,17 @@ static void without_kernel_reads_the_identity_is_still_there(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(a_start_names_file_folder_arguments_and_parents,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(
-			arguments_come_whole_up_to_the_bound_and_are_marked_beyond, setup,
-			teardown),
-		cmocka_unit_test_setup_teardown(none_one_and_255_arguments_are_told_as_they_are,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(a_memfd_and_a_deleted_program_are_flagged, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_script_is_told_with_its_interpreter, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_deep_path_comes_whole_and_a_deeper_one_is_marked,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(a_thread_that_execs_becomes_the_process, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_setuid_program_shows_both_users, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_vforked_child_is_a_process_of_its_own, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(a_process_ends_once_with_the_code_that_wait_reports,
-						setup, teardown),
-		cmocka_unit_test_setup_teardown(an_overlay_file_is_known_by_its_layer, setup,
-						teardown),
+		cmocka_unit_test(a_start_names_file_folder_arguments_and_parents),
+		cmocka_unit_test(arguments_come_whole_up_to_the_bound_and_are_marked_beyond),
+		cmocka_unit_test(none_one_and_255_arguments_are_told_as_they_are),
+		cmocka_unit_test(a_memfd_and_a_deleted_program_are_flagged),
+		cmocka_unit_test(a_script_is_told_with_its_interpreter),
+		cmocka_unit_test(a_deep_path_comes_whole_and_a_deeper_one_is_marked),
+		cmocka_unit_test(a_thread_that_execs_becomes_the_process),
+		cmocka_unit_test(a_setuid_program_shows_both_users),
+		cmocka_unit_test(a_vforked_child_is_a_process_of_its_own),
+		cmocka_unit_test(a_process_ends_once_with_the_code_that_wait_reports),
+		cmocka_unit_test(an_overlay_file_is_known_by_its_layer),
 		cmocka_unit_test(without_kernel_reads_the_identity_is_still_there),
 	};
 	char tiny[128];
@@ -568,7 +557,7 @@ int main(void)
 		return 1;
 	in_dir(tiny, sizeof(tiny), "tiny");
 	feed_tiny(tiny);
-	r = cmocka_run_group_tests(tests, NULL, NULL);
+	r = cmocka_run_group_tests(tests, setup, teardown);
 	umount2(dir, MNT_DETACH);
 	rmdir(dir);
 	return r;

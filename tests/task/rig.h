@@ -72,7 +72,8 @@ static inline void rig_wait_child(struct rig *r, pid_t pid)
 	assert_int_equal(status, 0);
 }
 
-static inline void rig_open(struct rig *r, void (*see)(void *, const struct event *), void *arg)
+/* Tables, programs and rings; dir and pins are set and there. */
+static inline void rig_start(struct rig *r, void (*see)(void *, const struct event *), void *arg)
 {
 	struct event_sink_config sink = {
 		.state_dir = r->dir, .kinds = &r->kinds, .describe = rig_describe, .describe_arg = r
@@ -81,10 +82,6 @@ static inline void rig_open(struct rig *r, void (*see)(void *, const struct even
 
 	log_set_level(LOG_ERROR);
 	assert_int_equal(kernel_probe(&r->kernel), 0);
-	(void)snprintf(r->dir, sizeof(r->dir), "/tmp/komainu-rig-%d", getpid());
-	(void)snprintf(r->pins, sizeof(r->pins), "/sys/fs/bpf/komainu-rig-%d", getpid());
-	assert_int_equal(mkdir(r->dir, 0700), 0);
-	assert_int_equal(kernel_mount_bpffs(), 0);
 	event_kinds_init(&r->kinds);
 	r->core = (struct kmn_core){ .kernel = &r->kernel,
 				     .hooks = hook_table_new(),
@@ -109,6 +106,16 @@ static inline void rig_open(struct rig *r, void (*see)(void *, const struct even
 	assert_non_null(r->ring);
 	event_sink_tap(r->core.events, see, arg);
 	assert_int_equal(tasks_service.attach(r->tasks), 0);
+	bpfobj_drop_previous(r->core.bpf);
+}
+
+static inline void rig_open(struct rig *r, void (*see)(void *, const struct event *), void *arg)
+{
+	(void)snprintf(r->dir, sizeof(r->dir), "/tmp/komainu-rig-%d", getpid());
+	(void)snprintf(r->pins, sizeof(r->pins), "/sys/fs/bpf/komainu-rig-%d", getpid());
+	assert_int_equal(mkdir(r->dir, 0700), 0);
+	assert_int_equal(kernel_mount_bpffs(), 0);
+	rig_start(r, see, arg);
 }
 
 static inline int rig_remove(const char *path, const struct stat *st, int type, struct FTW *ftw)
@@ -119,10 +126,9 @@ static inline int rig_remove(const char *path, const struct stat *st, int type, 
 	return remove(path);
 }
 
-static inline void rig_close(struct rig *r)
+/* The sensor ends; what it pinned stays in force. */
+static inline void rig_end(struct rig *r)
 {
-	unsigned n;
-
 	event_sink_tap(r->core.events, NULL, NULL);
 	rig_turn(r);
 	tasks_service.stop(r->tasks);
@@ -132,6 +138,13 @@ static inline void rig_close(struct rig *r)
 	container_table_free(r->core.containers);
 	bpfobj_free(r->core.bpf);
 	hook_table_free(r->core.hooks);
+}
+
+static inline void rig_close(struct rig *r)
+{
+	unsigned n;
+
+	rig_end(r);
 	assert_int_equal(bpfobj_unload_all(r->pins, &n), 0);
 	rmdir(r->pins);
 	(void)nftw(r->dir, rig_remove, 8, FTW_DEPTH | FTW_PHYS);

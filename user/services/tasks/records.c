@@ -243,13 +243,15 @@ int tasks_on_fork(void *self, const struct kmn_event *rec, struct event *ev)
 	struct process_fork f = { who_of(rec, &r->who), r->from_pid, r->from_start_ns };
 	struct process_late late = {};
 	struct tasks_self *s = self;
+	bool fresh;
 
-	if (!process_fork(s->core->processes, &f, &late)) {
-		s->stats.doubles++;
+	fresh = process_fork(s->core->processes, &f, &late);
+	if (tasks_canary_fork(&s->canary, rec)) { /* also when another instance told it first */
+		s->stats.canaries++;
 		return 0;
 	}
-	if (tasks_canary_fork(&s->canary, rec)) {
-		s->stats.canaries++;
+	if (!fresh) {
+		s->stats.doubles++;
 		return 0;
 	}
 	s->stats.forks++;
@@ -264,13 +266,15 @@ int tasks_on_exit(void *self, const struct kmn_event *rec, struct event *ev)
 	struct process_who who = who_of(rec, &r->who);
 	struct process_late late = {};
 	struct tasks_self *s = self;
+	bool fresh;
 
-	if (!process_exit(s->core->processes, &who, &late)) {
-		s->stats.doubles++;
+	fresh = process_exit(s->core->processes, &who, &late);
+	if (tasks_canary_exit(&s->canary, rec)) { /* also when another instance told it first */
+		s->stats.canaries++;
 		return 0;
 	}
-	if (tasks_canary_exit(&s->canary, rec)) {
-		s->stats.canaries++;
+	if (!fresh) {
+		s->stats.doubles++;
 		return 0;
 	}
 	s->stats.exits++;

@@ -1,0 +1,171 @@
+/* The service as a whole: long starts, late credentials, and two sensors during a takeover. */
+#include "core/command.h"
+#include "task/rig.h"
+
+static struct rig rig;
+static char tiny[96];
+
+/* What the events of one process said. */
+static struct {
+	pid_t pid;
+	unsigned execs, forks, exits, creds;
+	size_t args_len;
+	bool args_right;
+	uint32_t flags;
+	uint64_t old_uid, new_uid;
+	char detail[64];
+} seen;
+
+static bool all_a(struct text args)
+{
+	for (uint32_t i = 2; i + 1 < args.len; i++)
+		if (args.p[i] != 'a')
+			return false;
+	return args.len > 2 && !memcmp(args.p, "t", 2);
+}
+
+static void see(void *arg, const struct event *ev)
+{
+	struct text detail = event_get_text(ev, EVENT_F_detail);
+
+	(void)arg;
+	if (ev->part != KMN_SVC_tasks || !ev->who.n || ev->who.p[0].pid != (uint32_t)seen.pid)
+		return;
+	seen.execs += ev->kind == TASK_EV_EXEC;
+	seen.forks += ev->kind == TASK_EV_FORK;
+	seen.exits += ev->kind == TASK_EV_EXIT;
+	if (ev->kind == TASK_EV_EXEC) {
+		seen.args_len = ev->who.p[0].args.len;
+		seen.args_right = all_a(ev->who.p[0].args);
+		seen.flags = ev->who.p[0].flags;
+	}
+	if (ev->kind == TASK_EV_CRED) {
+		seen.creds++;
+		seen.old_uid = event_get_u64(ev, EVENT_F_old_uid, 99);
+		seen.new_uid = event_get_u64(ev, EVENT_F_new_uid, 99);
+		(void)snprintf(seen.detail, sizeof(seen.detail), "%.*s", (int)detail.len, detail.p);
+	}
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	rig_open(&rig, see, NULL);
+	(void)snprintf(tiny, sizeof(tiny), "%s/tiny", rig.dir);
+	feed_tiny(tiny);
+	rig_turn(&rig);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	rig_close(&rig);
+	return 0;
+}
+
+/* act in a child whose events are counted in seen. */
+static void watch_child(void (*act)(void *), void *arg)
+{
+	memset(&seen, 0, sizeof(seen));
+	seen.pid = feed_child(act, arg, NULL);
+	rig_wait(&rig, 50);
+}
+
+static void start_with(void *arg)
+{
+	char *argv[] = { "t", arg, NULL };
+
+	execv(tiny, argv);
+}
+
+static void arguments_of_64_kib_are_whole_in_one_event(void **state)
+{
+	static char arg[TASK_ARGS_MAX + 100];
+
+	(void)state;
+	memset(arg, 'a', TASK_ARGS_MAX - 3);
+	watch_child(start_with, arg);
+	assert_int_equal(seen.execs, 1);
+	assert_int_equal(seen.args_len, TASK_ARGS_MAX);
+	assert_true(seen.args_right);
+	assert_false(seen.flags & PROCESS_ARGS_CUT);
+	memset(arg, 'a', sizeof(arg) - 1);
+	watch_child(start_with, arg);
+	assert_int_equal(seen.execs, 1);
+	assert_int_equal(seen.args_len, TASK_ARGS_MAX);
+	assert_true(seen.flags & PROCESS_ARGS_CUT);
+}
+
+static void become(void *arg)
+{
+	(void)arg;
+	_exit(setuid(1234) != 0);
+}
+
+static void a_change_of_user_is_told_at_once_or_at_the_exit(void **state)
+{
+	(void)state;
+	watch_child(become, NULL);
+	assert_int_equal(seen.creds, 1);
+	assert_int_equal(seen.old_uid, 0);
+	assert_int_equal(seen.new_uid, 1234);
+	assert_string_equal(seen.detail, rig.tasks->cred ? "at once" : "noticed at the exit");
+}
+
+/* The programs of this sensor are proven, so those of the one before can go. */
+static void prove_and_settle(struct rig *r)
+{
+	tasks_service.canary(r->tasks);
+	rig_wait(r, 1000);
+	assert_int_equal(r->tasks->hook[TASKS_EXEC]->state, HOOK_PROVEN);
+	for (struct hook *h = hook_next(r->core.hooks, NULL); h; h = hook_next(r->core.hooks, h))
+		if (h->state == HOOK_PROVEN)
+			assert_int_equal(bpfobj_attach_settle(r->core.bpf, h), 0);
+}
+
+static void two_sensors_during_a_takeover_tell_each_thing_once(void **state)
+{
+	uint64_t doubles;
+
+	(void)state;
+	prove_and_settle(&rig);
+	rig_end(&rig); /* as after kill -9: its programs go on */
+	rig_start(&rig, see, NULL);
+	assert_true(bpfobj_took_over(rig.core.bpf));
+	watch_child(start_with, "a");
+	assert_int_equal(seen.forks, 1);
+	assert_int_equal(seen.execs, 1);
+	assert_int_equal(seen.exits, 1);
+	doubles = rig.tasks->stats.doubles;
+	assert_true(doubles >= 3);
+	prove_and_settle(&rig);
+	for (int i = 0; i < 50; i++) { /* the kernel frees the old links a moment later */
+		doubles = rig.tasks->stats.doubles;
+		watch_child(start_with, "a");
+		assert_int_equal(seen.forks, 1);
+		assert_int_equal(seen.execs, 1);
+		assert_int_equal(seen.exits, 1);
+		if (rig.tasks->stats.doubles == doubles)
+			return;
+		rig_wait(&rig, 100);
+	}
+	fail_msg("the programs of the sensor before still tell");
+}
+
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(arguments_of_64_kib_are_whole_in_one_event),
+		cmocka_unit_test(a_change_of_user_is_told_at_once_or_at_the_exit),
+		cmocka_unit_test(two_sensors_during_a_takeover_tell_each_thing_once),
+	};
+
+	if (argc && !strcmp(argv[0], CANARY_ARGV0)) /* this binary is its own canary */
+		return 0;
+	if (geteuid()) {
+		puts("needs root");
+		return 77;
+	}
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
