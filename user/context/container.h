@@ -60,7 +60,8 @@ int container_walk(struct container_table *c, const char *cgroup_root, uint64_t 
  * at most CONTAINER_LOOKUPS containers, each tried a few times with growing pauses, since the file
  * may come after the cgroup; find cgroups of unknown path. */
 void container_tick(struct container_table *c, uint64_t now_ns);
-bool container_wants_tick(const struct container_table *c); /* something new is to be looked up */
+/* Something new is to be looked up: call container_tick() every few 10 ms until it is not. */
+bool container_wants_tick(const struct container_table *c);
 
 struct container_stats {
 	uint64_t cgroups, cgroups_max, containers,

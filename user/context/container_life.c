@@ -15,8 +15,8 @@
 
 #define ROOM_MIN 64
 #define ROOM_MAX (1U << 20)
-#define TRIES 7			      /* for the files of one container: over 16 seconds */
-#define FIRST_PAUSE_NS (NS_PER_S / 4) /* doubled after each try */
+#define TRIES 9				/* for the files of one container: over 13 seconds */
+#define FIRST_PAUSE_NS (50 * NS_PER_MS) /* doubled after each try */
 #define WALK_DEPTH 32
 #define WALK_PAUSE_NS (10 * NS_PER_S)
 #define KERNFS_HANDLE 0xfe /* FILEID_KERNFS. source: include/linux/exportfs.h */
@@ -234,8 +234,8 @@ static void look_up(struct container_table *c, struct container *e, uint64_t now
 	bool found;
 
 	c->stats.lookups++;
-	if (!e->tries++)
-		c->fresh--;
+	if (++e->tries == CONTAINER_EAGER_TRIES)
+		c->eager--;
 	found = runtime_files_read(c, e) == 1;
 	if (found) {
 		c->stats.found++;

@@ -45,6 +45,7 @@ struct ends {
 	uint32_t newest, oldest, n;
 };
 
+#define CONTAINER_EAGER_TRIES 4	 /* over the first third of a second */
 #define CONTAINER_UNKNOWN_MAX 64 /* cgroups of unknown path that one tick looks for */
 
 struct container_table {
@@ -55,7 +56,7 @@ struct container_table {
 	uint32_t free_cgroup, free_container;
 	struct ends cgroups_live, cgroups_removed; /* by last use; by the order of their ends */
 	struct ends live, nots, removed;
-	uint32_t waiting, fresh, cursor; /* fresh: of those waiting, never tried */
+	uint32_t waiting, eager, cursor; /* eager: of those waiting, tried a few times at most */
 	uint64_t unknown[CONTAINER_UNKNOWN_MAX];
 	uint32_t n_unknown;
 	uint64_t seed, next_walk_ns;

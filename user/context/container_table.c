@@ -158,8 +158,8 @@ static void stop_waiting(struct container_table *c, struct container *e)
 		return;
 	e->waiting = false;
 	c->waiting--;
-	if (!e->tries)
-		c->fresh--;
+	if (e->tries < CONTAINER_EAGER_TRIES)
+		c->eager--;
 }
 
 static void forget(struct container_table *c, struct container *e)
@@ -217,7 +217,7 @@ static struct container *make(struct container_table *c, struct text path, uint6
 	*at = (uint32_t)(e - c->container);
 	e->waiting = true;
 	c->waiting++;
-	c->fresh++;
+	c->eager++;
 	e->state = CONTAINER_MAYBE;
 	LIST_ADD(c->container, &c->live, e);
 	return e;
@@ -504,7 +504,7 @@ struct text container_pod_uid(struct container_table *c, uint64_t cgroup_id)
 
 bool container_wants_tick(const struct container_table *c)
 {
-	return c->fresh || c->n_unknown;
+	return c->eager || c->n_unknown;
 }
 
 void container_table_stats(const struct container_table *c, struct container_stats *s)

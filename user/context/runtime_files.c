@@ -11,8 +11,6 @@
 #include "context/runtime_json.h"
 
 #define CONTAINERD_TASKS "run/containerd/io.containerd.runtime.v2.task"
-#define STORAGE "var/lib/containers/storage/overlay-containers"
-#define STORAGE_RUN "run/containers/storage/overlay-containers"
 #define NAMESPACES_MAX \
 	16 /* of containerd, searched for a container whose cgroup does not tell it */
 
@@ -201,23 +199,36 @@ static int parse_storage(const char *json, size_t len, const struct container_fa
 	return runtime_json_storage(json, len, r->id, out);
 }
 
-/* containers/storage: podman and CRI-O. Names are in one file for all, the rest in each one's own.
- */
+/* One folder of containers/storage: names are in one file for all, the rest in each one's own. The
+ * cgroup that it names may be that of a pod: the id in the name is enough. */
+static bool read_stored(struct reading *r, const char *folder)
+{
+	kmn_auto(fd) int all = host_folder(r->c->host_root, folder);
+	kmn_auto(fd) int own = all < 0 ? -1 : host_enter(all, r->id);
+	kmn_auto(fd) int data = own < 0 ? -1 : host_enter(own, "userdata");
+	bool found;
+
+	found = all >= 0 && (read_one(r, all, "containers.json", parse_storage) ||
+			     read_one(r, all, "volatile-containers.json", parse_storage));
+	found |= data >= 0 && read_one(r, data, "config.json", runtime_json_oci);
+	return found;
+}
+
+/* podman and CRI-O, with the storage drivers that they have. */
 static bool read_storage(struct reading *r)
 {
-	static const char *const folders[] = { STORAGE, STORAGE_RUN };
+	static const char *const folders[] = {
+		"var/lib/containers/storage/overlay-containers",
+		"run/containers/storage/overlay-containers",
+		"var/lib/containers/storage/vfs-containers",
+		"run/containers/storage/vfs-containers",
+		"var/lib/containers/storage/btrfs-containers",
+		"run/containers/storage/btrfs-containers",
+	};
 	bool found = false;
 
-	for (int i = 0; i < 2; i++) {
-		kmn_auto(fd) int all = host_folder(r->c->host_root, folders[i]);
-		kmn_auto(fd) int own = all < 0 ? -1 : host_enter(all, r->id);
-		kmn_auto(fd) int data = own < 0 ? -1 : host_enter(own, "userdata");
-
-		found |= all >= 0 && (read_one(r, all, "containers.json", parse_storage) ||
-				      read_one(r, all, "volatile-containers.json", parse_storage));
-		/* its cgroup may be that of a pod, or systemd's: the id is in the name already */
-		found |= data >= 0 && read_one(r, data, "config.json", runtime_json_oci);
-	}
+	for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++)
+		found |= read_stored(r, folders[i]);
 	if (found)
 		r->e.runtime = r->crio ? RUNTIME_CRIO : RUNTIME_PODMAN;
 	return found;
