@@ -68,6 +68,9 @@ struct container_table {
 struct text container_span(const struct container *c, struct span s);
 /* Add a text; one for which there is no room stays unknown. */
 void container_put(struct container *c, struct span *s, struct text t);
+struct container *container_at(const struct container_table *c, struct container_ref ref);
+/* It was asked for: others are forgotten first. e may be NULL. */
+void container_used(struct container_table *c, struct cgroup *g, struct container *e);
 /* What it is a part of, MAYBEs left out; NULL: nothing known to be a container. */
 struct container *container_outermost(struct container_table *c, struct container_ref ref);
 struct cgroup *container_cgroup_find(struct container_table *c, uint64_t id);

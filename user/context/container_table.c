@@ -1,13 +1,6 @@
-#include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include "base/log.h"
 #include "context/container_self.h"
 
-#define CGROUPS_MIN 64
-#define CGROUPS_MAX (1U << 20)
 #define DEPTH_MAX 64 /* folders of a path that are looked at */
 
 /* ---- texts ---- */
@@ -66,22 +59,18 @@ static struct ends *list_of_cgroup(struct container_table *c, const struct cgrou
 	return g->removed_ns ? &c->cgroups_removed : &c->cgroups_live;
 }
 
-static void touch(struct container_table *c, struct container *e)
+void container_used(struct container_table *c, struct cgroup *g, struct container *e)
 {
-	struct ends *ends = list_of(c, e);
+	if (!g->removed_ns) { /* removed ones go in the order of their ends */
+		LIST_DEL(c->cgroup, &c->cgroups_live, g);
+		LIST_ADD(c->cgroup, &c->cgroups_live, g);
+	}
+	if (e && !e->removed_ns) {
+		struct ends *ends = list_of(c, e);
 
-	if (e->removed_ns) /* these go in the order of their ends */
-		return;
-	LIST_DEL(c->container, ends, e);
-	LIST_ADD(c->container, ends, e);
-}
-
-static void touch_cgroup(struct container_table *c, struct cgroup *g)
-{
-	if (g->removed_ns)
-		return;
-	LIST_DEL(c->cgroup, &c->cgroups_live, g);
-	LIST_ADD(c->cgroup, &c->cgroups_live, g);
+		LIST_DEL(c->container, ends, e);
+		LIST_ADD(c->container, ends, e);
+	}
 }
 
 /* ---- hashes ---- */
@@ -128,7 +117,7 @@ static struct container *find_path(struct container_table *c, struct text path, 
 
 /* ---- entries ---- */
 
-static struct container *at_ref(const struct container_table *c, struct container_ref ref)
+struct container *container_at(const struct container_table *c, struct container_ref ref)
 {
 	struct container *e = ref.number ? &c->container[ref.number] : NULL;
 
@@ -144,9 +133,9 @@ static struct container_ref ref_to(const struct container_table *c, const struct
 
 struct container *container_outermost(struct container_table *c, struct container_ref ref)
 {
-	struct container *e = at_ref(c, ref), *sure = NULL;
+	struct container *e = container_at(c, ref), *sure = NULL;
 
-	for (int i = 0; e && i < DEPTH_MAX; i++, e = at_ref(c, e->outer))
+	for (int i = 0; e && i < DEPTH_MAX; i++, e = container_at(c, e->outer))
 		if (e->state == CONTAINER_SURE)
 			sure = e;
 	return sure;
@@ -395,7 +384,7 @@ bool container_cgroup_removed(struct container_table *c, uint64_t id, uint64_t n
 	LIST_DEL(c->cgroup, &c->cgroups_live, g);
 	g->removed_ns = now_ns ? now_ns : 1;
 	LIST_ADD(c->cgroup, &c->cgroups_removed, g);
-	e = at_ref(c, g->container);
+	e = container_at(c, g->container);
 	if (e && e->cgroup_id == id)
 		end(c, e, g->removed_ns);
 	return true;
@@ -410,7 +399,7 @@ bool container_cgroup_renamed(struct container_table *c, uint64_t id, struct tex
 	path = tidy(path);
 	if (!g)
 		return container_cgroup_made(c, id, path, now_ns);
-	e = at_ref(c, g->container);
+	e = container_at(c, g->container);
 	if (e && e->cgroup_id == id && path.p) {
 		struct text own = container_span(e, e->cgroup);
 
@@ -424,96 +413,4 @@ bool container_cgroup_renamed(struct container_table *c, uint64_t id, struct tex
 	g->container = path.p ? classify(c, id, path) : (struct container_ref){ 0 };
 	c->walk_wanted = true; /* what is inside has other paths too */
 	return true;
-}
-
-/* ---- questions ---- */
-
-static void remember_unknown(struct container_table *c, uint64_t id)
-{
-	c->stats.unknown++;
-	for (uint32_t i = 0; i < c->n_unknown; i++)
-		if (c->unknown[i] == id)
-			return;
-	if (c->n_unknown < CONTAINER_UNKNOWN_MAX)
-		c->unknown[c->n_unknown++] = id;
-}
-
-static struct container *find(struct container_table *c, uint64_t cgroup_id)
-{
-	struct cgroup *g = cgroup_id ? container_cgroup_find(c, cgroup_id) : NULL;
-	struct container *e;
-
-	if (!g) {
-		if (cgroup_id)
-			remember_unknown(c, cgroup_id);
-		return NULL;
-	}
-	if (g->container.number && !at_ref(c, g->container)) { /* given up for another */
-		if (!g->removed_ns)
-			remember_unknown(c, cgroup_id);
-		return NULL;
-	}
-	touch_cgroup(c, g);
-	e = container_outermost(c, g->container);
-	if (e)
-		touch(c, e);
-	return e;
-}
-
-bool container_describe(struct container_table *t, uint64_t cgroup_id, struct container_view *v)
-{
-	const struct container *e = find(t, cgroup_id);
-
-	if (!e) {
-		*v = (struct container_view){ 0 };
-		return false;
-	}
-	*v = (struct container_view){
-		.id = container_span(e, e->id),
-		.runtime = text_of(runtime_names[e->runtime]),
-		.name = container_span(e, e->name),
-		.image = container_span(e, e->image),
-		.pod = container_span(e, e->pod),
-		.namespace_ = container_span(e, e->namespace_),
-		.cgroup_id = cgroup_id,
-	};
-	return true;
-}
-
-struct text container_label(struct container_table *c, uint64_t cgroup_id, const char *key)
-{
-	const struct container *e = find(c, cgroup_id);
-	struct text all = e ? container_span(e, e->labels) : (struct text){ NULL, 0 };
-
-	for (uint32_t at = 0; at < all.len;) {
-		const char *k = all.p + at, *v = k + strlen(k) + 1;
-
-		if (!strcmp(k, key))
-			return text_of(v);
-		at = (uint32_t)(v - all.p + strlen(v) + 1);
-	}
-	return (struct text){ NULL, 0 };
-}
-
-struct text container_pod_uid(struct container_table *c, uint64_t cgroup_id)
-{
-	const struct container *e = find(c, cgroup_id);
-
-	return e ? container_span(e, e->pod_uid) : (struct text){ NULL, 0 };
-}
-
-bool container_wants_tick(const struct container_table *c)
-{
-	return c->eager || c->n_unknown;
-}
-
-void container_table_stats(const struct container_table *c, struct container_stats *s)
-{
-	*s = c->stats;
-	s->cgroups = c->cgroups_live.n + c->cgroups_removed.n;
-	s->cgroups_max = c->n_cgroups;
-	s->containers = c->live.n + c->removed.n;
-	s->containers_max = c->n_containers;
-	s->removed_kept = c->cgroups_removed.n;
-	s->bytes = container_table_memory_max(c);
 }
