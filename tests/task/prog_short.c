@@ -49,7 +49,7 @@ static void see(void *arg, const struct event *ev)
 	long n = ev->who.n ? number(&ev->who.p[0]) : -1;
 
 	(void)arg;
-	if (ev->kind == TASK_EV_EXEC && ev->who.n &&
+	if (ev->kind == TASK_EV_EXEC && ev->who.n && ev->who.p[0].ppid == (uint32_t)getpid() &&
 	    ev->who.p[0].args.len >= sizeof(CANARY_ARGV0) &&
 	    !memcmp(ev->who.p[0].args.p, CANARY_ARGV0, sizeof(CANARY_ARGV0)))
 		seen_canary++;
@@ -242,8 +242,10 @@ static void every_hook_is_proven_by_the_canary_and_makes_no_event(void **state)
 	(void)state;
 	if (rig.tasks->canary.exe < 0)
 		fail_msg("our own binary could not be opened");
-	tasks_service.canary(rig.tasks);
-	rig_wait(&rig, 1500);
+	for (int i = 0; i < 40 && !rig.tasks->canary.brought; i++) { /* emulated: seconds */
+		tasks_service.canary(rig.tasks);
+		rig_wait(&rig, 500);
+	}
 	for (int i = 0; i < TASKS_HOOKS; i++) {
 		const struct hook *h = rig.tasks->hook[i];
 
@@ -253,7 +255,7 @@ static void every_hook_is_proven_by_the_canary_and_makes_no_event(void **state)
 		if (h->state != HOOK_PROVEN)
 			fail_msg("%s: %d %s", h->name, h->state, h->why);
 	}
-	assert_int_equal(rig.tasks->canary.brought, 1);
+	assert_true(rig.tasks->canary.brought >= 1);
 	assert_true(rig.tasks->stats.canaries >= 3);
 	assert_int_equal(tasks_service.selftest(rig.tasks, &why), 0);
 	buf_free(&why);

@@ -1,7 +1,10 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -18,6 +21,22 @@ int tasks_canary_open(struct tasks_canary *c, uint32_t instance)
 	c->instance = instance;
 	c->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	return c->exe < 0 ? -errno : 0;
+}
+
+void tasks_canary_sweep(const char *cgroup_root)
+{
+	DIR *dir = cgroup_root[0] ? opendir(cgroup_root) : NULL;
+	const size_t n = sizeof(DIR_PREFIX) - 1;
+	struct dirent *d;
+
+	while (dir && (d = readdir(dir))) {
+		long pid = strncmp(d->d_name, DIR_PREFIX, n) ? 0 : strtol(d->d_name + n, NULL, 10);
+
+		if (pid > 0 && kill((pid_t)pid, 0) < 0 && errno == ESRCH)
+			(void)unlinkat(dirfd(dir), d->d_name, AT_REMOVEDIR); /* or in use: stays */
+	}
+	if (dir)
+		closedir(dir);
 }
 
 void tasks_canary_close(struct tasks_canary *c)

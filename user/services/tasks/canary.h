@@ -38,7 +38,10 @@ struct tasks_canary {
 	char why[120];
 };
 
+/* 0, or -errno: without our own binary no canary can be sent. */
 int tasks_canary_open(struct tasks_canary *c, uint32_t instance);
+/* Remove the cgroups that canaries of sensors which were killed left behind. */
+void tasks_canary_sweep(const char *cgroup_root);
 void tasks_canary_close(struct tasks_canary *c);
 
 /* Send one, unless one is in flight. cgroup_root: "" = only the process. 0, -EBUSY, or -errno. */

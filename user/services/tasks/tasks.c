@@ -205,6 +205,7 @@ static void take_in(struct tasks_self *s)
 						   k->cgroup_subsys < 0 ? "" : k->cgroup_name };
 	int cgroups, processes;
 
+	tasks_canary_sweep(k->cgroup_root);
 	process_table_containers(s->core->processes, s->core->containers);
 	cgroups = container_walk(s->core->containers, k->cgroup_root, clock_boot_ns());
 	processes = process_snapshot(s->core->processes, &host);
