@@ -262,7 +262,22 @@ static int open_segment(const char *path, int flags, struct segment **out)
 
 int segment_open_read(const char *path, struct segment **s)
 {
-	return open_segment(path, SQLITE_OPEN_READONLY, s);
+	struct segment *seg = NULL;
+	int r = open_segment(path, SQLITE_OPEN_READONLY, s);
+
+	if (r != -EACCES)
+		return r;
+	/* A writer was killed while it turned the log on or off: what it began must be rolled back
+	 * first, which SQLite does for who may write. */
+	r = open_segment(path, SQLITE_OPEN_READWRITE, &seg);
+	if (!r)
+		r = run(seg->db, "PRAGMA query_only = 1");
+	if (r < 0) {
+		segment_close(seg);
+		return r;
+	}
+	*s = seg;
+	return 0;
 }
 
 int segment_open_write(const char *path, bool durable, uint64_t bytes_max, struct segment **out)
