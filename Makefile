@@ -19,7 +19,12 @@ WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wer
 ABIFLAG  := $(KMN_ABI:%=-DKMN_ABI=%)
 SANFLAGS := $(SAN:%=-fsanitize=%) $(if $(SAN),-fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 INC      := -Ibpf -Ibpf/include -I$(B) -I$(B)/bpf -Iuser -Itests
-CFLAGS   += -std=gnu11 -O2 -g -MMD -MP $(WARN) $(SANFLAGS) -D_GNU_SOURCE \
+# a process that reads packets and other people's files as root makes it hard to be misled
+HARDEN   := -fPIE -fstack-protector-strong -fstack-clash-protection \
+	    $(if $(filter x86,$(KARCH)),-fcf-protection,-mbranch-protection=standard) \
+	    $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
+LDFLAGS  += -pie -Wl,-z,relro,-z,now,-z,noexecstack
+CFLAGS   += -std=gnu11 -O2 -g -MMD -MP $(WARN) $(SANFLAGS) $(HARDEN) -D_GNU_SOURCE \
 	    -DKMN_VERSION='"$(VERSION)"' $(ABIFLAG) $(PKGFLAGS)
 BPFFLAGS := -target bpf -mcpu=v2 -D__TARGET_ARCH_$(KARCH) -O2 -g -Wall -Wextra -Werror \
 	    -Ibpf -Ibpf/include -isystem vmlinux/$(KARCH) $(ABIFLAG)
@@ -141,11 +146,11 @@ $(B)/libkomainu.a: $(OBJ) $(B)/objects
 $(B)/libroof.a: $(B)/user/registry.o
 	$(call do,AR) rm -f $@ && $(AR) rcs $@ $^
 $(B)/komainu: $(ROOF) $(B)/libkomainu.a
-	$(call do,LINK) $(CC) $(CFLAGS) $^ $(LDLIBS) -o $@
+	$(call do,LINK) $(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) -o $@
 $(TESTS): %: %.o $(HARNESS) $(B)/libroof.a $(B)/libkomainu.a
-	$(call do,LINK) $(CC) $(CFLAGS) $^ $(LDLIBS) $$(pkg-config --libs cmocka) -o $@
+	$(call do,LINK) $(CC) $(CFLAGS) $(LDFLAGS) $^ $(LDLIBS) $$(pkg-config --libs cmocka) -o $@
 $(FUZZERS): %: %.o $(B)/libroof.a $(B)/libkomainu.a
-	$(call do,LINK) $(CC) $(CFLAGS) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
+	$(call do,LINK) $(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer $^ $(LDLIBS) -o $@
 $(B)/abi.ok: $(ABI)
 	$(call do,ABI) printf '#include "%s"\n' $^ | $(CLANG) $(BPFFLAGS) -I. -Wpadded -x c -c - -o $@
 $(B)/tools/vmlinux: tools/vmlinux.c
