@@ -64,6 +64,17 @@ static void make_cgroup(struct tasks_canary *c, const char *root)
 	c->dir[0] = '\0';
 }
 
+/* -1 where no cgroup could be made. */
+static int open_procs(const struct tasks_canary *c)
+{
+	char name[sizeof(c->dir) + 16];
+
+	if (!c->dir[0])
+		return -1;
+	(void)snprintf(name, sizeof(name), "%s/cgroup.procs", c->dir);
+	return open(name, O_WRONLY | O_CLOEXEC);
+}
+
 /* In the child, on its parent's memory (vfork): system calls only, and nothing is written to. */
 static _Noreturn void child(const struct tasks_canary *c, int procs, char *const *argv)
 {
@@ -78,9 +89,9 @@ static _Noreturn void child(const struct tasks_canary *c, int procs, char *const
 int tasks_canary_send(struct tasks_canary *c, const char *cgroup_root, uint64_t gen,
 		      uint64_t now_ns)
 {
-	char nonce[24], procs_name[sizeof(c->dir) + 16];
+	char nonce[24];
 	char *argv[] = { (char *)CANARY_ARGV0, nonce, NULL };
-	int procs = -1;
+	int procs;
 	pid_t pid;
 
 	if (c->wanted)
@@ -94,10 +105,7 @@ int tasks_canary_send(struct tasks_canary *c, const char *cgroup_root, uint64_t 
 	c->sent_ns = now_ns;
 	(void)snprintf(nonce, sizeof(nonce), "%" PRIx64, c->nonce);
 	make_cgroup(c, cgroup_root);
-	if (c->dir[0]) {
-		(void)snprintf(procs_name, sizeof(procs_name), "%s/cgroup.procs", c->dir);
-		procs = open(procs_name, O_WRONLY | O_CLOEXEC);
-	}
+	procs = open_procs(c);
 	pid = vfork();
 	if (!pid)
 		child(c, procs, argv);
