@@ -72,6 +72,7 @@ static void firewall_committed(void *self, void *taken, uint64_t gen)
 	struct firewall *fw = self;
 	struct fw_plan *plan = taken, *old = fw->live;
 
+	fw_plan_slim(plan);
 	fw->live = plan;
 	fw->gen = gen;
 	net_names_take(KMN_MOD_firewall, gen, KMN_TAKE(plan->names));
@@ -142,21 +143,15 @@ static void firewall_status(void *self, struct json *j)
 	json_u64(j, "map_bytes_of_one_half", fw_plan_bytes(fw->live));
 }
 
-/* The plan in force is kept for explain and for interfaces that come later. */
+/* What is kept of the plan in force, and the peak of a reload is above it by its lists. */
 static uint64_t firewall_memory(void *self)
 {
 	struct firewall *fw = self;
 	uint64_t sum = sizeof(*fw);
 
-	if (!fw->live)
-		return sum;
-	sum += fw->live->n_specs * sizeof(*fw->live->specs) +
-	       fw->live->t.n_sets * sizeof(struct fw_set);
-	for (int dim = 0; dim < FW_ADDRS; dim++)
-		sum += fw->live->t.n_prefixes[dim] * sizeof(struct fw_prefix);
-	for (uint32_t i = 0; i < fw->live->n_specs; i++)
-		sum += (fw->live->specs[i].source.room + fw->live->specs[i].destination.room) *
-		       sizeof(struct net_cidr);
+	if (fw->live)
+		sum += fw->live->n_specs * (sizeof(*fw->live->specs) + FW_NAME_MAX) +
+		       fw->live->t.head.n_rules * sizeof(struct fw_rule);
 	return sum;
 }
 

@@ -25,6 +25,29 @@ void fw_spec_free(struct fw_spec *s)
 	free_texts(s->interfaces, s->n_interfaces);
 }
 
+static void drop_addrs(struct fw_addrs *a)
+{
+	free(a->cidr);
+	a->cidr = NULL;
+	a->n = a->room = 0;
+}
+
+void fw_plan_slim(struct fw_plan *plan)
+{
+	for (uint32_t i = 0; i < plan->n_specs; i++) {
+		drop_addrs(&plan->specs[i].source);
+		drop_addrs(&plan->specs[i].destination);
+	}
+	for (int dim = 0; dim < FW_ADDRS; dim++) {
+		free(plan->t.prefix[dim]);
+		plan->t.prefix[dim] = NULL;
+	}
+	free(plan->t.ports);
+	plan->t.ports = NULL;
+	free(plan->t.sets);
+	plan->t.sets = NULL;
+}
+
 void fw_plan_free(void *arg)
 {
 	struct fw_plan *plan = arg;
@@ -55,7 +78,7 @@ uint64_t fw_plan_bytes(const void *arg)
 
 	sum += (uint64_t)t->n_sets * sizeof(*t->sets);
 	sum += (uint64_t)t->head.n_rules * sizeof(*t->rules);
-	if (t->ports)
+	if (t->head.has & (FW_HAS_SPORT | FW_HAS_DPORT))
 		sum += 2ULL * FW_PORT_CELLS * sizeof(*t->ports);
 	if (t->head.has & FW_HAS_IFS)
 		sum += 2ULL * NET_IFS_MAX * PLAN_HASH_NODE;

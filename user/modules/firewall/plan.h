@@ -43,6 +43,9 @@ void fw_tables_free(struct fw_tables *t);
 void fw_if_set(const struct fw_plan *plan, const char *name, enum net_direction direction,
 	       struct fw_set *out);
 
+/* The tables are in the kernel: keep what interfaces and status need (keys of rules and numbers),
+ * not a million addresses. */
+void fw_plan_slim(struct fw_plan *plan);
 void fw_plan_free(void *plan);
 
 /* Kernel memory of one half, by formula (the kernel's own sizes of map elements). */
