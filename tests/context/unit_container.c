@@ -466,8 +466,10 @@ static void runc_is_confirmed_by_the_cgroups_in_its_state(void **state)
 		 "\"config\":{\"labels\":[\"bundle=/srv/web\",\"novalue\"]}}");
 	put_file("run/runc/evil/state.json",
 		 "{\"id\":\"evil\",\"cgroup_paths\":{\"\":\"/sys/fs/cgroup/jobs/web2\"}}");
+	put_file("run/runc/silent/state.json", "{\"id\":\"silent\",\"cgroup_paths\":{}}");
 	made(c, 1, "/jobs/web");
 	made(c, 2, "/jobs/evil");
+	made(c, 4, "/jobs/silent");
 	made(c, 3, "/other/jobs/web");
 	ticks(c, 60);
 	assert_true(container_describe(c, 1, &v));
@@ -477,6 +479,7 @@ static void runc_is_confirmed_by_the_cgroups_in_its_state(void **state)
 	assert_true(is(container_label(c, 1, "bundle"), "/srv/web"));
 	assert_false(container_describe(c, 2, &v));
 	assert_false(container_describe(c, 3, &v));
+	assert_false(container_describe(c, 4, &v));
 }
 
 static void a_file_that_comes_late_is_found_and_one_that_never_comes_is_given_up(void **state)
