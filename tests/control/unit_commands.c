@@ -141,13 +141,12 @@ static pid_t sensor_process(char dir[64], bool obedient)
 		if (fake_open(&f) < 0)
 			_exit(1);
 		lock = life_lock(f.dir, &holder);
+		if (!obedient) /* holds the lock, and nobody answers */
+			control_socket_free(f.socket);
 		if (lock < 0 || write(ready[1], f.dir, sizeof(f.dir)) != sizeof(f.dir))
 			_exit(1);
-		if (!obedient) { /* holds the lock, and nobody answers */
-			control_socket_free(f.socket);
-			for (;;)
-				pause();
-		}
+		while (!obedient)
+			pause();
 		(void)loop_run(f.loop);
 		(void)usleep(300000); /* an end takes time, and stop must wait for it */
 		fake_close(&f);

@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
+#include "base/clock.h"
 #include "control/life.h"
 
 #define DIR_BYTES 64
@@ -248,28 +249,46 @@ static void stop_it(void *arg)
 	loop_stop(arg);
 }
 
+/* Turn the loop for 320 ms: how often it was fed, and how often it may have been at most. */
+static int fed(struct loop *loop, int fd, int *most)
+{
+	int timer = loop_every(loop, 320, stop_it, loop), heard = 0;
+	uint64_t start = clock_boot_ns();
+	char text[64];
+
+	assert_true(timer >= 0);
+	assert_int_equal(loop_run(loop), 0);
+	loop_timer_drop(loop, timer);
+	*most = (int)((clock_boot_ns() - start) / (50 * NS_PER_MS)) + 2;
+	while (recv(fd, text, sizeof(text), MSG_DONTWAIT) == 10)
+		heard += !memcmp(text, "WATCHDOG=1", 10);
+	return heard;
+}
+
+/* 320 ms at 50 ms are 6 times; a busy machine may be late, so it has five tries. */
 static void the_watchdog_is_fed_at_half_its_time_and_only_by_the_loop(void **state)
 {
 	struct dirs *d = *state;
 	struct loop *loop = loop_new();
+	int fd, heard = 0, most = 0;
 	char path[108], pid[16], text[64];
-	int fd, heard = 0;
 
 	(void)snprintf(path, sizeof(path), "%s/notify", d->top);
 	fd = manager(path);
 	assert_int_equal(setenv("WATCHDOG_USEC", "100000", 1), 0);
 	assert_int_equal(setenv("WATCHDOG_PID", "1", 1), 0); /* meant for another process */
 	assert_int_equal(life_watchdog(loop), 0);
+	assert_int_equal(fed(loop, fd, &most), 0);
 	(void)snprintf(pid, sizeof(pid), "%d", getpid());
 	assert_int_equal(setenv("WATCHDOG_PID", pid, 1), 0);
 	assert_int_equal(life_watchdog(loop), 0);
 	(void)usleep(120000); /* the loop stands still */
 	assert_int_equal(recv(fd, text, sizeof(text), MSG_DONTWAIT), -1);
-	assert_true(loop_every(loop, 320, stop_it, loop) >= 0);
-	assert_int_equal(loop_run(loop), 0);
-	while (recv(fd, text, sizeof(text), MSG_DONTWAIT) == 10)
-		heard += !memcmp(text, "WATCHDOG=1", 10);
-	assert_in_range(heard, 3, 7); /* 320 ms at 50 ms: 6, or fewer on a busy machine */
+	for (int attempt = 0; attempt < 5 && heard < 4; attempt++) {
+		heard = fed(loop, fd, &most);
+		assert_true(heard <= most);
+	}
+	assert_true(heard >= 4); /* at its whole time it would be 3 */
 	assert_int_equal(unsetenv("WATCHDOG_USEC"), 0);
 	assert_int_equal(unsetenv("WATCHDOG_PID"), 0);
 	assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
