@@ -184,12 +184,14 @@ static void a_mistake_in_any_module_stops_all_after_all_have_spoken(void **state
 static void a_module_that_fails_without_a_word_is_named(void **state)
 {
 	struct buf text = { 0 };
+	char want[100];
 
 	(void)state;
+	(void)snprintf(want, sizeof(want), "error: actor1: compile: %s\n", strerror(EIO));
 	world.fail = STEP_COMPILE_MUTE;
 	world.fail_at = 1;
 	assert_int_equal(apply("version: 1\n", all, 0, &text), -EINVAL);
-	assert_string_equal(buf_text(&text), "error: actor1: compile: Input/output error\n");
+	assert_string_equal(buf_text(&text), want);
 	buf_free(&text);
 }
 
