@@ -20,6 +20,7 @@ fail() {
 }
 cleanup() {
 	[ -z "$sensor_pid" ] || kill -9 "$sensor_pid" 2>/dev/null
+	[ -z "${load_pid:-}" ] || kill "$load_pid" 2>/dev/null
 	in_host "$KOMAINU" stop --unload --pin-root "$pins" --run-dir "$work/run" --state-dir "$work/state" >/dev/null 2>&1
 	ip netns del "$ns_host" 2>/dev/null
 	ip netns del "$ns_peer" 2>/dev/null

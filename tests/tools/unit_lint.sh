@@ -56,7 +56,7 @@ plant() { # FILE LINE: into a fresh tree
 	printf '%b\n' "$2" >>"$top/t/$1"
 }
 
-for name in floors format calls heads man scripts places size; do sound $name; done
+for name in floors format calls heads man scripts expected places size; do sound $name; done
 
 plant user/base/up.c '#include "core/loop.h"'
 red floors 'up or sideways' 'an include that points up'
@@ -93,6 +93,10 @@ red heads 'no line "fails"' 'a program that does not say how it fails'
 
 plant docs/x.1 '.Xy'
 red man 'x.1' 'a macro that does not exist'
+plant tests/expected.tsv 'm/unit_x\thost'
+red expected 'no test m/unit_x' 'a test that is not there'
+plant tests/expected.tsv 'm/unit_x\thost\nm/unit_x\tall'
+red expected 'twice' 'a test that is listed twice'
 plant tools/broken '#!/bin/bash\nif true; then'
 red scripts 'broken' 'a script that does not parse'
 # the lint must not find its own test: the host name is put together here
