@@ -16,13 +16,13 @@
 #define N_(s) s
 #include <stdint.h>
 #ifndef TEMP_FAILURE_RETRY
-#define TEMP_FAILURE_RETRY(e)                    \
-	({                                       \
-		long r_;                         \
-		do                               \
-			r_ = (long)(e);          \
+#define TEMP_FAILURE_RETRY(e)                       \
+	({                                          \
+		long r_;                            \
+		do                                  \
+			r_ = (long)(e);             \
 		while (r_ == -1 && errno == EINTR); \
-		r_;                              \
+		r_;                                 \
 	})
 #endif
 #include <eu-config.h>
