@@ -20,18 +20,22 @@ struct seen {
 };
 static struct seen seen;
 static unsigned seen_canary;
+static char argv0[32];
 
-/* "tN" number: which process it is; -1: none of ours. */
+/* Which process it is, by its second argument; -1: none of ours. The first one names this test, for
+ * others of its kind may run on the host. */
 static long number(const struct process_view *p)
 {
-	char text[32];
+	size_t skip_len = strlen(argv0) + 1;
+	char text[64];
 	long n;
 
-	if (p->args.len < 4 || p->args.len >= sizeof(text) || memcmp(p->args.p, "kmn-t", 6) != 0)
+	if (p->args.len <= skip_len || p->args.len >= sizeof(text) ||
+	    memcmp(p->args.p, argv0, skip_len) != 0)
 		return -1;
 	memcpy(text, p->args.p, p->args.len);
 	text[p->args.len] = '\0';
-	n = strtol(text + 6, NULL, 10);
+	n = strtol(text + skip_len, NULL, 10);
 	return n >= 0 && n < PROCESSES ? n : -1;
 }
 
@@ -82,7 +86,7 @@ static void see(void *arg, const struct event *ev)
 static void spawn(unsigned count)
 {
 	char procs[224], text[16];
-	char *argv[] = { "kmn-t", text, NULL };
+	char *argv[] = { argv0, text, NULL };
 	int fd;
 
 	(void)snprintf(procs, sizeof(procs), "%s/cgroup.procs", cgroup);
@@ -122,6 +126,7 @@ static int setup(void **state)
 	char parent[96];
 
 	(void)state;
+	(void)snprintf(argv0, sizeof(argv0), "kmn-%d", getpid());
 	rig_open(&rig, see, NULL);
 	for (unsigned i = 0; i < PROGRAMS; i++) {
 		(void)snprintf(programs[i], sizeof(programs[i]), "%s/program-%u", rig.dir, i);
@@ -194,7 +199,7 @@ static pid_t clone_as(pid_t pid)
 static void start_as(pid_t pid, unsigned n)
 {
 	char text[16];
-	char *argv[] = { "kmn-t", text, NULL };
+	char *argv[] = { argv0, text, NULL };
 	pid_t got = clone_as(pid);
 
 	(void)snprintf(text, sizeof(text), "%u", n);
