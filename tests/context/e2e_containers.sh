@@ -9,9 +9,9 @@ if [ "${1:-}" != inner ]; then
 fi
 . "$(dirname "$0")/../harness/sensor.sh"
 
-runtimes=${RUNTIMES:-runc${KOMAINU_VM-" podman containerd"}}
-slow=1
-[ -z "${KOMAINU_VM:-}" ] || slow=5
+runtimes='runc podman containerd' slow=1
+[ -z "${KOMAINU_VM:-}" ] || { runtimes=runc && slow=5; }
+runtimes=${RUNTIMES:-$runtimes}
 wanted() { # NAME PROGRAM...: is it asked for, and is it there?
 	case " $runtimes " in *" $1 "*) ;; *) return 1 ;; esac
 	for program in "${@:2}"; do
@@ -72,7 +72,7 @@ check() {
 		| ($c.runtime == $r) and ($c.uid == $i or ($i == "" and ($c.uid | length) == 64))
 		and ($c.name == $n) and ($g == "" or $c.image.name == $g)' <<<"$event" >/dev/null ||
 		fail "$2: the event says: $event"
-	echo "$2: told"
+	echo "$2: told${5:+, with its image}"
 }
 
 sensor_start "$(dirname "$0")/../../policies/default.yaml"
@@ -103,15 +103,22 @@ if wanted podman podman runc; then
 	ran=$((ran + 1))
 fi
 
-# containerd by ctr: the name is the id; its image is known to containerd's database only
+# containerd by ctr, with the image that podman has made: the name is the id
 if wanted containerd containerd ctr; then
 	containerd --log-level error >"$work/containerd.out" 2>&1 &
 	containerd_pid=$!
 	wait_for $((30 * slow)) test -S /run/containerd/containerd.sock || fail "containerd: $(tail "$work/containerd.out")"
 	wait_for $((30 * slow)) ctr version >/dev/null 2>&1 || fail "containerd does not answer"
-	timeout $((60 * slow)) ctr -n "kmn$tag" run --rm --rootfs "$rootfs" "kmnc$tag" /bin/sh -c "$(inside "word3$tag")" \
+	image='' what=(--rootfs "$rootfs")
+	if wanted podman podman && podman --cgroup-manager=cgroupfs save --format oci-archive -o "$work/image.tar" \
+		"localhost/kmn$tag:1" >"$work/ctr.out" 2>&1; then
+		timeout $((60 * slow)) ctr -n "kmn$tag" image import "$work/image.tar" >"$work/ctr.out" 2>&1 ||
+			fail "ctr image import: $(cat "$work/ctr.out")"
+		image=localhost/kmn$tag:1 what=("localhost/kmn$tag:1")
+	fi
+	timeout $((60 * slow)) ctr -n "kmn$tag" run --rm "${what[@]}" "kmnc$tag" /bin/sh -c "$(inside "word3$tag")" \
 		>"$work/ctr.out" 2>&1 || fail "ctr run: $(cat "$work/ctr.out")"
-	check "word3$tag" containerd "kmnc$tag" "kmnc$tag" ""
+	check "word3$tag" containerd "kmnc$tag" "kmnc$tag" "$image"
 	ran=$((ran + 1))
 fi
 

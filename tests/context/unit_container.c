@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "context/bolt_make.h"
 #include "context/cgroup_path.h"
 #include "context/container.h"
 #include "context/count_malloc.h"
@@ -385,6 +386,42 @@ static void containerd_tells_pod_namespace_name_and_image(void **state)
 	assert_true(is(container_pod_uid(c, 2), UID));
 }
 
+static void containerds_database_tells_image_and_labels(void **state)
+{
+	static const char database[] = "var/lib/containerd/io.containerd.metadata.v1.bolt/meta.db";
+	struct container_table *c = *state;
+	static struct bolt_file f;
+
+	put_file("run/containerd/io.containerd.runtime.v2.task/k8s.io/" ID "/config.json",
+		 "{\"annotations\":{\"io.kubernetes.cri.sandbox-id\":\"" ID2 "\"}}");
+	bolt_containerd(&f, "k8s.io", ID, "registry.example/web:2", "app", "cart");
+	put_bytes(database, (char *)f.bytes, f.len);
+	made(c, 1, "/system.slice/cri-containerd-" ID ".scope");
+	ticks(c, 1);
+	assert_true(container_describe(c, 1, &v));
+	assert_true(is(v.image, "registry.example/web:2"));
+	assert_true(is(container_label(c, 1, "app"), "cart"));
+	/* the pod's own container has the labels of the pod */
+	bolt_containerd(&f, "k8s.io", ID2, "pause", "tier", "front");
+	bolt_head(f.bytes, 1, 9, 3); /* an old head: not to be followed */
+	put_bytes(database, (char *)f.bytes, f.len);
+	made(c, 2, "/kubepods/cri-containerd-" ID ".scope");
+	ticks(c, 1);
+	assert_true(container_describe(c, 2, &v));
+	assert_null(v.image.p);
+	assert_true(is(container_label(c, 2, "tier"), "front"));
+	/* a broken one costs nothing but itself */
+	memset(f.bytes + 2 * BOLT_PAGE, 0xff, BOLT_PAGE);
+	put_bytes(database, (char *)f.bytes, f.len);
+	made(c, 3, "/broken/cri-containerd-" ID ".scope");
+	put_bytes(database, (char *)f.bytes, 100);
+	made(c, 4, "/short/cri-containerd-" ID ".scope");
+	ticks(c, 1);
+	assert_true(container_describe(c, 3, &v) && container_describe(c, 4, &v));
+	assert_true(is(v.name, ID));
+	assert_null(v.image.p);
+}
+
 static void ctr_is_a_container_only_when_its_files_name_the_cgroup(void **state)
 {
 	struct container_table *c = *state;
@@ -712,6 +749,7 @@ int main(void)
 		CASE(names_that_are_no_paths_are_the_hosts),
 		CASE(docker_tells_name_image_and_labels),
 		CASE(containerd_tells_pod_namespace_name_and_image),
+		CASE(containerds_database_tells_image_and_labels),
 		CASE(ctr_is_a_container_only_when_its_files_name_the_cgroup),
 		CASE(podman_tells_name_and_image),
 		CASE(crio_tells_pod_and_labels),

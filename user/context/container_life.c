@@ -20,8 +20,8 @@
 #define WALK_DEPTH 32
 #define WALK_PAUSE_NS (10 * NS_PER_S)
 #define KERNFS_HANDLE 0xfe /* FILEID_KERNFS. source: include/linux/exportfs.h */
-/* While the files of one container are read: the largest file, its tree (a node and a key for each
- * value), and the strings of it. */
+/* While the files of one container are read: the largest file, its strings, its tree (a node and a
+ * key for each value), and before or after them a page of a database. */
 #define READING_BYTES (RUNTIME_JSON_MAX * 3ULL + RUNTIME_JSON_VALUES * 96ULL)
 
 /* ---- new and free ---- */

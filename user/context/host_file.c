@@ -56,20 +56,34 @@ int host_folder(const char *root, const char *folder)
 	return errno == ENOSYS || errno == EPERM ? walk_down(top, folder) : -errno;
 }
 
-int host_read(int dir, const char *name, size_t max, char **out, size_t *len)
+int host_open(int dir, const char *name)
 {
 	/* a named pipe must not stop us */
-	kmn_auto(fd) int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	int fd = openat(dir, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	struct stat st;
+	int r;
+
+	if (fd < 0)
+		return -errno;
+	r = fstat(fd, &st) < 0 ? -errno : S_ISREG(st.st_mode) ? 0 : -EINVAL;
+	if (r < 0) {
+		close(fd);
+		return r;
+	}
+	return fd;
+}
+
+int host_read(int dir, const char *name, size_t max, char **out, size_t *len)
+{
+	kmn_auto(fd) int fd = host_open(dir, name);
 	struct stat st;
 	size_t have = 0;
 	char *text;
 
 	if (fd < 0)
-		return -errno;
+		return fd;
 	if (fstat(fd, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return -EINVAL;
 	if (st.st_size < 0 || (uint64_t)st.st_size > max)
 		return -EFBIG;
 	text = malloc((size_t)st.st_size + 1);

@@ -9,6 +9,8 @@
 int host_folder(const char *root, const char *folder);
 /* Folder name below dir; -ELOOP for a link. */
 int host_enter(int dir, const char *name);
+/* The plain file dir/name for reading; -ELOOP for a link, -EINVAL when it is no plain file. */
+int host_open(int dir, const char *name);
 /* Allocates *out with the whole of the plain file dir/name and a NUL behind it. -EFBIG above max
  * bytes, -ELOOP for a link, -EINVAL when it is no plain file. The caller frees *out. */
 int host_read(int dir, const char *name, size_t max, char **out, size_t *len);

@@ -6,11 +6,13 @@
 #include <unistd.h>
 #include "base/auto.h"
 #include "base/log.h"
+#include "context/bolt.h"
 #include "context/container_self.h"
 #include "context/host_file.h"
 #include "context/runtime_json.h"
 
 #define CONTAINERD_TASKS "run/containerd/io.containerd.runtime.v2.task"
+#define CONTAINERD_DATABASE "var/lib/containerd/io.containerd.metadata.v1.bolt"
 #define NAMESPACES_MAX \
 	16 /* of containerd, searched for a container whose cgroup does not tell it */
 
@@ -18,7 +20,7 @@
 struct reading {
 	struct container_table *c;
 	struct container e; /* as it will be; labels apart, for they stand last in its text */
-	char id[CGROUP_ID_MAX + 1], labels[CONTAINER_TEXT];
+	char id[CGROUP_ID_MAX + 1], sandbox[CGROUP_ID_MAX + 1], labels[CONTAINER_TEXT];
 	size_t labels_len;
 	bool cgroup_told, cgroup_fits; /* the last file names cgroups; this one's is among them */
 	bool crio;
@@ -90,6 +92,10 @@ static void take(void *self, enum container_fact fact, const char *key, const ch
 	case CONTAINER_FACT_CRIO:
 		r->crio = true;
 		break;
+	case CONTAINER_FACT_SANDBOX:
+		if (cgroup_id_is_safe(text_of(value)))
+			memcpy(r->sandbox, value, strlen(value) + 1);
+		break;
 	case CONTAINER_FACT_LABEL:
 		put_label(r, key, value);
 		break;
@@ -138,6 +144,76 @@ static bool read_docker(struct reading *r)
 	return true;
 }
 
+static int read_database(void *self, uint64_t at, void *out, size_t len)
+{
+	ssize_t n = pread(*(const int *)self, out, len, (off_t)at);
+
+	return n < 0 ? -errno : (size_t)n == len ? 0 : -ENODATA;
+}
+
+static void take_label(void *self, struct text key, struct text value)
+{
+	struct reading *r = self;
+	char k[256], v[1024];
+
+	if (key.len >= sizeof(k) || value.len >= sizeof(v) || memchr(key.p, 0, key.len) ||
+	    memchr(value.p, 0, value.len))
+		return;
+	memcpy(k, key.p, key.len);
+	k[key.len] = 0;
+	memcpy(v, value.p, value.len);
+	v[value.len] = 0;
+	put_label(r, k, v);
+}
+
+/* v1 / namespace / containers / id: image, labels. source: containerd metadata/buckets.go */
+static int take_record(struct reading *r, struct bolt *b, const char *namespace_, const char *id)
+{
+	const char *const path[] = { "v1", namespace_, "containers", id };
+	struct bolt_bucket *at = calloc(2, sizeof(*at)); /* 32 KiB: not for the stack */
+	struct text image = { NULL, 0 };
+	int turn = 0, err = at ? 0 : -ENOMEM;
+
+	if (at)
+		bolt_top(b, &at[0]);
+	for (size_t i = 0; !err && i < sizeof(path) / sizeof(path[0]); i++, turn ^= 1)
+		err = bolt_enter(b, &at[turn], text_of(path[i]), &at[turn ^ 1]);
+	if (!err && id == r->id && !r->e.image.known &&
+	    !bolt_value(b, &at[turn], text_of("image"), &image) && image.len)
+		container_put(&r->e, &r->e.image, image);
+	if (!err && !bolt_enter(b, &at[turn], text_of("labels"), &at[turn ^ 1]))
+		(void)bolt_each(b, &at[turn ^ 1], take_label, r); /* what could be read of them */
+	free(at);
+	return err;
+}
+
+/* What only containerd's database has. It may change while it is read: then once more. */
+static void read_record(struct reading *r, const char *namespace_)
+{
+	kmn_auto(fd) int dir = host_folder(r->c->host_root, CONTAINERD_DATABASE);
+	kmn_auto(fd) int fd = dir < 0 ? -1 : host_open(dir, "meta.db");
+	const struct container before = r->e;
+	size_t labels_before = r->labels_len;
+
+	for (int tries = 0; fd >= 0 && tries < 3; tries++) {
+		struct bolt b = { .read = read_database, .self = &fd };
+		bool whole = false;
+
+		if (!bolt_open(&b)) {
+			/* without them the rest stands */
+			(void)take_record(r, &b, namespace_, r->id);
+			if (*r->sandbox && strcmp(r->sandbox, r->id) != 0)
+				(void)take_record(r, &b, namespace_, r->sandbox);
+			whole = bolt_unchanged(&b);
+		}
+		bolt_close(&b);
+		if (whole)
+			return;
+		r->e = before;
+		r->labels_len = labels_before;
+	}
+}
+
 static bool read_task(struct reading *r, int tasks, const char *namespace_)
 {
 	kmn_auto(fd) int space = host_enter(tasks, namespace_);
@@ -148,7 +224,8 @@ static bool read_task(struct reading *r, int tasks, const char *namespace_)
 	if (r->e.state != CONTAINER_SURE && !r->cgroup_fits)
 		return false; /* it has to confirm the name */
 	r->e.runtime = !strcmp(namespace_, "moby") ? RUNTIME_DOCKER : RUNTIME_CONTAINERD;
-	if (!r->e.name.known) /* by ctr: it has no other name */
+	read_record(r, namespace_);
+	if (!r->e.name.known && !r->e.pod.known) /* by ctr: it has no other name */
 		container_put(&r->e, &r->e.name, text_of(r->id));
 	return true;
 }
@@ -254,6 +331,7 @@ static bool attempt(struct reading *r, const struct container *from,
 	r->e = *from;
 	r->labels_len = 0;
 	r->crio = false;
+	*r->sandbox = 0;
 	return false;
 }
 

@@ -107,6 +107,7 @@ int runtime_json_oci(const char *json, size_t len, const struct container_facts 
 	if (!cJSON_IsObject(notes))
 		return 0;
 	tell(out, CONTAINER_FACT_CRIO, string_of(notes, "io.kubernetes.cri-o.ContainerID"));
+	tell(out, CONTAINER_FACT_SANDBOX, string_of(notes, "io.kubernetes.cri.sandbox-id"));
 	tell(out, CONTAINER_FACT_NAME, string_of(notes, "io.kubernetes.cri.container-name"));
 	tell(out, CONTAINER_FACT_IMAGE, string_of(notes, "io.kubernetes.cri.image-name"));
 	tell(out, CONTAINER_FACT_POD, string_of(notes, "io.kubernetes.cri.sandbox-name"));

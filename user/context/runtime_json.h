@@ -11,8 +11,9 @@ enum container_fact {
 	CONTAINER_FACT_POD,
 	CONTAINER_FACT_NAMESPACE,
 	CONTAINER_FACT_POD_UID,
-	CONTAINER_FACT_CGROUP, /* a cgroup of the container, as the file writes it */
-	CONTAINER_FACT_CRIO,   /* CRI-O wrote it, and not podman */
+	CONTAINER_FACT_CGROUP,	/* a cgroup of the container, as the file writes it */
+	CONTAINER_FACT_CRIO,	/* CRI-O wrote it, and not podman */
+	CONTAINER_FACT_SANDBOX, /* id of the pod's own container, which has the pod's labels */
 	CONTAINER_FACT_LABEL,
 };
 
