@@ -65,7 +65,10 @@ told() { [ -n "$(events "$1" | head -n 1)" ]; }
 # check WORD RUNTIME ID NAME IMAGE: the container of that exec; an empty one is not asked for
 check() {
 	local event
-	wait_for $((15 * slow)) told "$1" || fail "$2: no event of the exec inside"
+	wait_for $((15 * slow)) told "$1" || {
+		komainu status | grep -iE 'ring|throttled|dropped|offered' # was it sent at all?
+		fail "$2: no event of the exec inside"
+	}
 	event=$(events "$1" | head -n 1)
 	jq -e --arg r "$2" --arg i "$3" --arg n "$4" --arg g "$5" '
 		(.process.container // .container // .actor.process.container) as $c
