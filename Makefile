@@ -44,7 +44,7 @@ ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(shell nproc)
 endif
 # under sudo, what was built belongs to who called
-OURS     := $(if $(SUDO_UID),chown -R $(SUDO_UID):$(SUDO_GID) $(B))
+OURS     := $(if $(SUDO_UID),chown -R $(SUDO_UID):$(SUDO_GID) $(B),:)
 
 build: $(B)/komainu ## build the binary, build/komainu (this is what `make` does)
 
@@ -56,9 +56,9 @@ deps: ## install what is missing to build and to test, with the distribution's p
 	@tools/deps build test
 
 run: ## build, start the sensor in the foreground with POLICY=policies/default.yaml (root)
+	@[ "$$(id -u)" = 0 ] || { echo "The sensor needs root: sudo make run" >&2; exit 4; }
 	@tools/deps build
-	@$(MAKE) --no-print-directory build && $(OURS)
-	@[ "$$(id -u)" = 0 ] || { echo "The sensor needs root: sudo make run" >&2; exit 1; }
+	@$(MAKE) -s --no-print-directory build && $(OURS)
 	@$(B)/komainu run --foreground --unload --policy $(or $(POLICY),policies/default.yaml)
 
 check: ## set up, build, and run every test that this machine can run (root, for all of them)
@@ -66,7 +66,7 @@ check: ## set up, build, and run every test that this machine can run (root, for
 
 tests: $(TESTS) $(B)/komainu next $(B)/abi.ok ## build the binary and all test programs
 next: | $(B)/ ## build/next/komainu: the same with another ABI number, for upgrade tests
-	@+$(MAKE) --no-print-directory B=$(B)/next KMN_ABI=2 $(B)/next/komainu
+	@+$(MAKE) -s --no-print-directory B=$(B)/next KMN_ABI=2 $(B)/next/komainu
 unit: tests ## tests that need no root
 	@tests/run -b $(B) unit
 prog: tests ## tests of BPF programs on this kernel (root)
