@@ -163,6 +163,11 @@ void net_denied_text(const struct event *ev, struct buf *out)
 	struct text interface = event_get_text(ev, EVENT_F_interface);
 	uint64_t outgoing = event_get_u64(ev, EVENT_F_direction, NET_INCOMING);
 
+	if (ev->message.p) { /* of the module as a whole */
+		buf_add_safe(out, ev->message.p, ev->message.len);
+		buf_printf(out, " x%" PRIu64, ev->count);
+		return;
+	}
 	buf_puts(out, ev->action == EVENT_DENIED ? "denied" : "would deny");
 	add_protocol(ev, out);
 	buf_puts(out, " ");

@@ -12,6 +12,7 @@ struct net_self {
 	bool attached; /* hooks may hang */
 	bool canaries; /* the first one was asked for: new interfaces get theirs at once */
 	int look_timer;
+	uint64_t flushed_ns;
 	struct net_told told;
 };
 

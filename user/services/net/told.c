@@ -38,6 +38,21 @@ static void emit(struct net_told *t, const struct net_fold_key *key, const struc
 	event_emit(t->events, &ev);
 }
 
+/* Neither rule nor mode is known of these. */
+static void emit_lost(struct net_told *t, const struct net_fold_key *key, uint64_t packets)
+{
+	struct event ev;
+
+	event_init(&ev, (uint8_t)(key->reason >> 8), KMN_EV_DENIED, EVENT_FINDINGS);
+	ev.action = EVENT_OBSERVED;
+	ev.severity = EVENT_MEDIUM;
+	ev.count = packets;
+	ev.message =
+		text_of("packets denied, or that prevent would deny, by more rules than can be "
+			"counted apart");
+	event_emit(t->events, &ev);
+}
+
 /* The rule's line of many addresses; NULL when there are more rules than lines. */
 static struct net_told_rule *rule_of(struct net_told *t, const struct net_fold_key *key)
 {
@@ -75,7 +90,7 @@ static void on_fold(void *arg, const struct net_fold_key *key, const struct net_
 	t->packets += packets;
 	if (!fold) {
 		t->lost_packets += packets;
-		emit(t, key, NULL, packets, 0, 0, 0);
+		emit_lost(t, key, packets);
 		return;
 	}
 	t->keys++;
