@@ -12,13 +12,15 @@ static int run_run(int argc, char **argv)
 		FOREGROUND = 'f',
 		JSON = 'j',
 		UNLOAD = 'u',
-		DEBUG = 'd',
-		HELP = 'h'
+		HOST_ROOT = 'r',
+		DEBUG = 'd'
 	};
 	static const struct option options[] = { { "policy", required_argument, NULL, POLICY },
 						 { "foreground", no_argument, NULL, FOREGROUND },
 						 { "all", no_argument, NULL, ALL },
 						 { "json", no_argument, NULL, JSON },
+						 { "host-root", required_argument, NULL,
+						   HOST_ROOT },
 						 { "unload", no_argument, NULL, UNLOAD },
 						 { "debug", no_argument, NULL, DEBUG },
 						 { 0 } };
@@ -43,6 +45,9 @@ static int run_run(int argc, char **argv)
 		case JSON:
 			o.json = true;
 			break;
+		case HOST_ROOT:
+			o.host_root = optarg;
+			break;
 		case UNLOAD:
 			o.unload = true;
 			break;
@@ -64,7 +69,8 @@ static int run_run(int argc, char **argv)
 
 const struct kmn_command run_commands[] = {
 	{ .name = "run",
-	  .args = "[--policy FILE]... [--foreground] [--all] [--json] [--unload] [--debug]",
+	  .args = "[--policy FILE]... [--foreground] [--all] [--json] [--unload] [--host-root DIR] "
+		  "[--debug]",
 	  .summary = "Start the sensor.",
 	  .help = "Options:\n"
 		  "  --policy FILE   the policy, /etc/komainu/policy.yaml if there is none; a "
@@ -73,6 +79,9 @@ const struct kmn_command run_commands[] = {
 		  "  --foreground    print each event as it passes\n"
 		  "  --all           forks and ends of processes too\n"
 		  "  --json          print it as OCSF JSON, one per line\n"
+		  "  --host-root DIR where the host's files are, for a sensor in a container: "
+		  "names of\n"
+		  "                  containers and users are read there (/proc/1/root)\n"
 		  "  --unload        take everything out of the kernel at the end; without it, "
 		  "verdicts\n"
 		  "                  stay in force when the sensor ends or dies\n"

@@ -207,8 +207,10 @@ static int open_core(struct sensor *s, struct event_sink_config *sink)
 	c->bpf = bpfobj_new(&s->kernel, c->hooks, places->pin_root);
 	if (!c->bpf)
 		return kmn_err(-errno, "sensor: bpf");
-	c->processes = process_table_new(NULL);
-	c->containers = container_table_new(NULL);
+	c->processes =
+		process_table_new(&(struct process_limits){ .host_root = s->options->host_root });
+	c->containers = container_table_new(
+		&(struct container_limits){ .host_root = s->options->host_root });
 	if (!c->processes || !c->containers)
 		return kmn_err(-ENOMEM, "sensor: process table");
 	c->events = event_sink_new(sink);
