@@ -366,22 +366,49 @@ int bpfobj_load(struct bpfobj *b, struct bpf_object_skeleton *skel, const char *
 	return r < 0 ? r : map_state(b);
 }
 
+/* What the kernel accounts for one map. */
+static uint64_t map_bytes(int fd)
+{
+	unsigned long long n = 0;
+	char path[64], line[128];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %llu", &n) == 1)
+			break;
+	if (f)
+		(void)fclose(f);
+	return n;
+}
+
+/* The maps inside an array of maps, each a half of a policy; 0 for any other type. */
+static uint64_t inner_bytes(int fd)
+{
+	struct bpf_map_info info = {};
+	__u32 len = sizeof(info), id;
+	uint64_t sum = 0;
+
+	if (bpf_obj_get_info_by_fd(fd, &info, &len) < 0 || info.type != BPF_MAP_TYPE_ARRAY_OF_MAPS)
+		return 0;
+	for (__u32 key = 0; key < info.max_entries; key++) {
+		kmn_auto(fd) int inner = -1;
+
+		if (bpf_map_lookup_elem(fd, &key, &id) < 0) /* an empty half */
+			continue;
+		inner = bpf_map_get_fd_by_id(id);
+		if (inner >= 0)
+			sum += map_bytes(inner);
+	}
+	return sum;
+}
+
 uint64_t bpfobj_map_bytes(struct bpfobj *b)
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < b->n_maps; i++) {
-		char path[64], line[128];
-		unsigned long long n;
-		FILE *f;
-
-		(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", b->map[i].fd);
-		f = fopen(path, "re");
-		while (f && fgets(line, sizeof(line), f))
-			if (sscanf(line, "memlock: %llu", &n) == 1)
-				sum += n;
-		if (f)
-			(void)fclose(f);
-	}
+	for (unsigned i = 0; i < b->n_maps; i++)
+		sum += map_bytes(b->map[i].fd) + inner_bytes(b->map[i].fd);
 	return sum;
 }
