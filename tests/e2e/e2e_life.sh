@@ -89,5 +89,5 @@ arrives || fail "after run --unload the datagram must arrive"
 
 # ---- what happened is told, in order and whole, after the sensor's end
 komainu events verify >"$work/said" 2>&1 || fail "events verify: $(cat "$work/said")"
-komainu events --json --module sensor >"$work/events" || fail "events"
+komainu events -n all --json --module sensor >"$work/events" || fail "events"
 [ "$(grep -c '"started"' "$work/events")" -ge 4 ] || fail "starts were not told: $(cut -c1-300 "$work/events")"

@@ -39,6 +39,6 @@ echo "$n reloads: 0 third verdicts, 0 unjudged"
 # every denial names a rule of the generation that it names: odd generations are A's, even ones B's or
 # the other way round, but never both
 sleep 2
-komainu events --json --module firewall --stream findings >"$work/events" || fail "events"
+komainu events -n all --json --module firewall --stream findings >"$work/events" || fail "events"
 grep -q '"a-deny"' "$work/events" && grep -q '"b-deny"' "$work/events" || fail "denials of both policies must be told"
 sensor_stop || fail "exit code $?"

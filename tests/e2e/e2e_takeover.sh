@@ -58,7 +58,7 @@ load_end 10000
 echo "$n restarts, $n kills, $n upgrades: 0 unjudged"
 
 sleep 2
-komainu events --json --kind exec >"$work/events" || fail "events"
+komainu events -n all --json --kind exec >"$work/events" || fail "events"
 for ((i = 1; i <= execs; i++)); do
 	c=$(grep -c "komainu-e2e-probe-$tag-$i\"" "$work/events")
 	[ "$c" -ge 1 ] || fail "exec $i of $execs was not told"
