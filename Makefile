@@ -19,14 +19,15 @@ WARN     := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wer
 ABIFLAG  := $(KMN_ABI:%=-DKMN_ABI=%)
 SANFLAGS := $(SAN:%=-fsanitize=%) $(if $(SAN),-fno-omit-frame-pointer -fno-sanitize-recover=undefined)
 INC      := -Ibpf -Ibpf/include -I$(B) -I$(B)/bpf -Iuser -Itests
-# a process that reads packets and other people's files as root makes it hard to be misled
+# what runs as root is hard to mislead, and does not say where it was built
+NOPATH   := -ffile-prefix-map=$(CURDIR)=.
 HARDEN   := -fPIE -fstack-protector-strong -fstack-clash-protection \
 	    $(if $(filter x86,$(KARCH)),-fcf-protection,-mbranch-protection=standard) \
 	    $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2)
 LDFLAGS  += -pie -Wl,-z,relro,-z,now,-z,noexecstack
-CFLAGS   += -std=gnu11 -O2 -g -MMD -MP $(WARN) $(SANFLAGS) $(HARDEN) -D_GNU_SOURCE \
+CFLAGS   += -std=gnu11 -O2 -g -MMD -MP $(WARN) $(SANFLAGS) $(HARDEN) $(NOPATH) -D_GNU_SOURCE \
 	    -DKMN_VERSION='"$(VERSION)"' $(ABIFLAG) $(PKGFLAGS)
-BPFFLAGS := -target bpf -mcpu=v2 -D__TARGET_ARCH_$(KARCH) -O2 -g -Wall -Wextra -Werror \
+BPFFLAGS := -target bpf -mcpu=v2 $(NOPATH) -D__TARGET_ARCH_$(KARCH) -O2 -g -Wall -Wextra -Werror \
 	    -Ibpf -Ibpf/include -isystem vmlinux/$(KARCH) $(ABIFLAG)
 
 BPFO     := $(patsubst %.c,$(B)/%.o,$(wildcard bpf/*/*.bpf.c tests/*/*.bpf.c))
