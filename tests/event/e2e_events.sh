@@ -33,7 +33,8 @@ expect 2 komainu events --severity loud
 sensor_start "$work/policy.yaml" --foreground
 
 # ---- live, stored, followed
-komainu events -f -n 0 --kind exec --grep "follow-$mark" >"$work/followed" 2>&1 &
+# not by the function: it would have a shell around it, and the signal would end that alone
+"$KOMAINU" events -f -n 0 --kind exec --grep "follow-$mark" --state-dir "$work/state" >"$work/followed" 2>&1 &
 follower=$!
 /bin/echo "first-$mark" >/dev/null
 wait_for 10 shown "first-$mark" "$work/out" || fail "run --foreground does not show an exec"
