@@ -19,7 +19,7 @@ fail() {
 	exit 1
 }
 cleanup() {
-	[ -z "$sensor_pid" ] || kill -9 "$sensor_pid" 2>/dev/null
+	[ -z "$sensor_pid" ] || { kill -9 "$sensor_pid"; wait "$sensor_pid"; } 2>/dev/null
 	[ -z "${load_pid:-}" ] || kill "$load_pid" 2>/dev/null
 	in_host "$KOMAINU" stop --unload --pin-root "$pins" --run-dir "$work/run" --state-dir "$work/state" >/dev/null 2>&1
 	ip netns del "$ns_host" 2>/dev/null
