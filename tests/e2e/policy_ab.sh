@@ -44,9 +44,10 @@ load_start() {
 }
 load_end() {
 	wait "$load_pid"
-	local r=$? sent leaked rest
+	local r=$? sent leaked rest min=$1
+	[ -z "${KOMAINU_VM:-}" ] || min=$((min / 20)) # emulated
 	read -r sent leaked rest <"$work/load"
 	echo "packets sent, leaked, sent, lost: $(cat "$work/load")"
 	[ $r = 0 ] || fail "packets leaked or were lost"
-	[ "$sent" -gt "$1" ] || fail "too few packets to mean anything: $sent"
+	[ "$sent" -gt "$min" ] || fail "too few packets to mean anything: $sent"
 }
