@@ -13,21 +13,53 @@ next=${KOMAINU_NEXT:-$BUILD/next/komainu} # the same source, another KMN_ABI: sh
 [ $? = 1 ] || fail "without the sensor every packet must arrive: $(cat "$work/load")"
 [ -x "$next" ] || fail "no $next: make next"
 
+kernel_lists() { # programs and links of the kernel, and filters of the protected namespace
+	bpftool -j prog show | jq -r '.[] | "prog \(.id) \(.type)"'
+	bpftool -j link show | jq -r '.[] | "link \(.id) \(.type) \(.attach_type // "-") \(.prog_id)"'
+	in_host bpftool -j net show | jq -r '.[].tc[] | "tc \(.prog_id // .id)"'
+}
+kernel_lists >"$work/before"
 sensor_start "$work/policy.yaml"
 
-# ---- what hangs in the kernel, and the probe that shows a gap of it
-for pin in "$pins"/links/*; do
-	name=${pin##*/}
-	case $name in
-	tc:*) ;;		    # the packets of tool_load
-	cgroup:*) ;;		    # the owner of each packet: checked below
-	tp_btf:* | fentry:* | lsm:*) ;; # an exec during each swap: checked below
-	*) fail "no probe for the attach type of $name" ;;
+# ---- what came into the kernel with it, and the probe that shows a gap of it
+kernel_lists | grep -vxFf "$work/before" >"$work/after"
+while read -r what id type attach _; do
+	case $what:$type in
+	link:tcx | link:11 | tc:*) ;;			  # the packets of tool_load (11: tcx to an old bpftool)
+	link:cgroup) ;;					  # the owners of probe_owners
+	link:raw_tracepoint | link:tracing) ;;		  # the execs of probe_exec
+	prog:sched_cls) ;;				  # hung by tcx or tc, or called by one that is
+	prog:cgroup_sock | prog:cgroup_sock_addr) ;;	  # hung by a link or not at all
+	prog:tracing | prog:lsm | prog:raw_tracepoint) ;; # likewise
+	*) fail "no probe for what came into the kernel: $what $id $type $attach" ;;
 	esac
-done
-ids=$(bpftool -j link show 2>/dev/null | tr '{' '\n' | grep -c '"type"')
-echo "links in the kernel: $ids, pinned by us: $(ls "$pins/links" | wc -l)"
+done <"$work/after"
+grep -q '^prog .* sched_cls' "$work/after" && grep -q '^prog .* tracing' "$work/after" &&
+	grep -qE '^(link [0-9]+ (tcx|11) |tc )' "$work/after" || fail "the kernel's list shows no sensor: $(cat "$work/after")"
+echo "new in the kernel: $(wc -l <"$work/after") programs, links and filters"
 
+# Sockets made every 20 ms while the sensors change, each of which then sends a packet that is denied:
+# every event must name this process.
+owned=64 owned_swaps=3
+in_peer ip route add local 10.9.0.128/26 dev lo # there is somebody at each address
+owners_begin() {
+	rm -f "$work/owners-go"
+	nsenter --net="/run/netns/$ns_host" "$BUILD/tests/e2e/tool_owners" 10.9.0.128 7100 $owned "$work/owners-go" &
+	owners_pid=$!
+}
+owners_told() {
+	komainu events --since 1m --stream findings --json 2>/dev/null | jq -r --argjson pid "$owners_pid" '
+		select(.dst_endpoint.port == 7100 and .actor.process.pid == $pid) | .dst_endpoint.ip' |
+		sort -u >"$work/owners"
+	[ "$(wc -l <"$work/owners")" = $owned ]
+}
+owners_end() {
+	: >"$work/owners-go"
+	wait "$owners_pid" || fail "tool_owners: $?"
+	wait_for 20 owners_told || fail "of $owned sockets $(wc -l <"$work/owners") have an owner: $(tr '\n' ' ' <"$work/owners")"
+	owners=$((owners + owned))
+}
+owners=0
 execs=0
 told() { komainu events --since 1m --kind exec --grep "komainu-e2e-probe-$tag-$1-" | grep -q .; }
 probe_exec() { # an exec that must be told. On disk within half a second: a kill -9 before that takes it
@@ -35,31 +67,36 @@ probe_exec() { # an exec that must be told. On disk within half a second: a kill
 	in_host /bin/true "komainu-e2e-probe-$tag-$execs-"
 	wait_for 20 told "$execs" || fail "exec $execs, after a swap, was not told"
 }
+restart() { # stop, then start; enforcement stays meanwhile
+	sensor_stop || fail "stop"
+	sensor_start "$work/policy.yaml"
+}
+kill_start() {
+	sensor_kill
+	sensor_start "$work/policy.yaml"
+}
+upgrade() { # to the other ABI, which adopts nothing, and back
+	sensor_kill
+	if [ -n "${at_next:-}" ]; then at_next='' && sensor_start "$work/policy.yaml"; else
+		at_next=1 && BINARY=$next sensor_start "$work/policy.yaml"
+	fi
+}
 load_start 3600 # ended below
-for ((i = 1; i <= n; i++)); do # restart: stop, then start; enforcement stays meanwhile
-	flip
-	sensor_stop || fail "stop $i"
-	sensor_start "$work/policy.yaml"
-	probe_exec
-done
-for ((i = 1; i <= n; i++)); do
-	flip
-	sensor_kill
-	sensor_start "$work/policy.yaml"
-	probe_exec
-done
-for ((i = 1; i <= n; i++)); do # upgrade and back: the other ABI adopts nothing
-	flip
-	sensor_kill
-	if ((i & 1)); then BINARY=$next sensor_start "$work/policy.yaml"; else sensor_start "$work/policy.yaml"; fi
-	probe_exec
+for how in restart kill_start upgrade; do
+	for ((i = 1; i <= n; i++)); do
+		flip
+		[ "$i" -gt "$owned_swaps" ] || owners_begin
+		$how
+		probe_exec
+		[ "$i" -gt "$owned_swaps" ] || owners_end
+	done
 done
 kill -0 "$load_pid" 2>/dev/null || fail "the load ended before the swaps did: $SECONDS s"
 kill -INT "$load_pid" 2>/dev/null
 load_end 10000
 echo "$n restarts, $n kills, $n upgrades: 0 unjudged"
 
-echo "$execs execs after swaps: all told"
+echo "$execs execs after swaps: all told; $owners sockets made during swaps: all with their owner"
 komainu stop --unload || fail "stop --unload"
 sensor_pid=''
 [ ! -e "$pins" ] || fail "stop --unload left $(ls -R "$pins")"
