@@ -4,7 +4,7 @@
 
 #define ACTORS 3
 
-enum step { STEP_NONE, STEP_COMPILE, STEP_COMPILE_MUTE, STEP_STAGE };
+enum step { STEP_NONE, STEP_COMPILE, STEP_COMPILE_MUTE, STEP_STAGE, STEP_REFRESH, STEP_CANCEL };
 
 static struct {
 	char log[512]; /* "c0 c1 c2 s0 ..." */
@@ -69,8 +69,22 @@ static int stage(void *self, const void *plan, uint64_t gen)
 	note('s', own->actor);
 	if (world.fail == STEP_STAGE && world.fail_at == own->actor)
 		return -ENOMEM;
+	if (world.fail == STEP_CANCEL && world.fail_at == own->actor)
+		policy_cancel(true);
 	world.staged[own->actor] = gen;
 	return 0;
+}
+
+static int refresh(void *self, const void *plan, uint64_t gen)
+{
+	const struct plan *own = plan;
+
+	assert_ptr_equal(self, &world.in_force[own->actor]);
+	assert_int_equal(gen, world.state.gen + 1);
+	for (int i = 0; i < ACTORS; i++) /* all that takes long is behind us */
+		assert_true(world.staged[i] == gen || world.fail == STEP_NONE);
+	note('r', own->actor);
+	return world.fail == STEP_REFRESH && world.fail_at == own->actor ? -EIO : 0;
 }
 
 static void committed(void *self, void *plan, uint64_t gen)
@@ -96,6 +110,7 @@ static void committed(void *self, void *plan, uint64_t gen)
 		.part = { .name = "actor" #i },                              \
 		.compile = compile##i,                                       \
 		.stage = stage,                                              \
+		.refresh = refresh,                                          \
 		.committed = committed,                                      \
 		.plan_free = plan_free,                                      \
 		.plan_bytes = plan_bytes,                                    \
@@ -150,7 +165,7 @@ static void nothing_is_staged_before_all_compile_nor_told_before_the_commit(void
 
 	(void)state;
 	assert_int_equal(apply("version: 1\n", all, 0, &text), 0);
-	assert_string_equal(world.log, "c0 c1 c2 s0 s1 s2 m0 m1 m2");
+	assert_string_equal(world.log, "c0 c1 c2 s0 s1 s2 r0 r1 r2 m0 m1 m2");
 	assert_int_equal(world.state.gen, 42);
 	for (int i = 0; i < ACTORS; i++)
 		assert_int_equal(world.in_force[i], 42);
@@ -218,7 +233,7 @@ static void a_stage_that_fails_leaves_the_generation_and_can_be_tried_again(void
 		world.fail = STEP_NONE;
 		world.log[0] = '\0';
 		assert_int_equal(apply("version: 1\n", all, 0, &text), 0);
-		assert_string_equal(world.log, "c0 c1 c2 s0 s1 s2 m0 m1 m2");
+		assert_string_equal(world.log, "c0 c1 c2 s0 s1 s2 r0 r1 r2 m0 m1 m2");
 		assert_int_equal(world.state.gen, 42); /* the dirty half was never seen */
 		buf_free(&text);
 	}
@@ -280,7 +295,64 @@ static void a_module_that_did_not_start_is_compiled_and_no_more(void **state)
 	(void)state;
 	world.bytes[1] = 1 << 30; /* what it would take does not count */
 	assert_int_equal(apply("version: 1\n", some, 1 << 20, &text), 0);
-	assert_string_equal(world.log, "c0 c1 c2 s0 s2 m0 m2 f1");
+	assert_string_equal(world.log, "c0 c1 c2 s0 s2 r0 r2 m0 m2 f1");
+	buf_free(&text);
+}
+
+static void a_refresh_that_fails_leaves_the_generation(void **state)
+{
+	struct buf text = { 0 };
+
+	(void)state;
+	world.fail = STEP_REFRESH;
+	world.fail_at = 1;
+	assert_int_equal(apply("version: 1\n", all, 0, &text), -EIO);
+	assert_string_equal(world.log, "c0 c1 c2 s0 s1 s2 r0 r1 f0 f1 f2");
+	assert_int_equal(world.state.gen, 41);
+	assert_non_null(strstr(buf_text(&text), "actor1: refresh: "));
+	buf_free(&text);
+}
+
+static void what_is_prepared_is_in_force_only_after_its_commit(void **state)
+{
+	struct policy_prepared *ready = NULL;
+	struct policy_diag *d = policy_diag_new();
+	struct policy *p = policy_load_text("t", "version: 1\n", 11, actors, d);
+
+	(void)state;
+	assert_int_equal(policy_prepare(actors, all, NULL, &world.state, 0, p, d, &outcome, &ready),
+			 0);
+	assert_string_equal(world.log, "c0 c1 c2 s0 s1 s2");
+	assert_string_equal(policy_stage(&outcome), "stage");
+	assert_int_equal(world.state.gen, 41);
+	policy_prepared_free(ready); /* thought better of it */
+	assert_string_equal(world.log, "c0 c1 c2 s0 s1 s2 f0 f1 f2");
+	assert_int_equal(world.state.gen, 41);
+	world.log[0] = '\0';
+	assert_int_equal(policy_prepare(actors, all, NULL, &world.state, 0, p, d, &outcome, &ready),
+			 0);
+	assert_int_equal(policy_commit(ready, d, &outcome), 0);
+	assert_string_equal(world.log, "c0 c1 c2 s0 s1 s2 r0 r1 r2 m0 m1 m2");
+	assert_int_equal(world.state.gen, 42);
+	assert_int_equal(outcome.gen, 42);
+	world.log[0] = '\0';
+	assert_int_equal(policy_compile(actors, NULL, p, d), 0); /* only a look */
+	assert_string_equal(world.log, "c0 c1 c2 f0 f1 f2");
+	policy_free(p);
+	policy_diag_free(d);
+}
+
+static void a_cancelled_one_stops_between_two_modules(void **state)
+{
+	struct buf text = { 0 };
+
+	(void)state;
+	world.fail = STEP_CANCEL;
+	world.fail_at = 1;
+	assert_int_equal(apply("version: 1\n", all, 0, &text), -ECANCELED);
+	policy_cancel(false);
+	assert_string_equal(world.log, "c0 c1 c2 s0 s1 f0 f1 f2");
+	assert_int_equal(world.state.gen, 41);
 	buf_free(&text);
 }
 
@@ -304,6 +376,12 @@ int main(void)
 			the_limit_of_the_policy_goes_before_that_of_the_sensor, begin, end),
 		cmocka_unit_test_setup_teardown(a_module_that_did_not_start_is_compiled_and_no_more,
 						begin, end),
+		cmocka_unit_test_setup_teardown(a_refresh_that_fails_leaves_the_generation, begin,
+						end),
+		cmocka_unit_test_setup_teardown(what_is_prepared_is_in_force_only_after_its_commit,
+						begin, end),
+		cmocka_unit_test_setup_teardown(a_cancelled_one_stops_between_two_modules, begin,
+						end),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

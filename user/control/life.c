@@ -1,5 +1,8 @@
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -22,6 +25,7 @@
 #define FILES_MAX 65536	 /* as many as the loop watches */
 #define OOM_SCORE "-900" /* protection goes last, but before what marks itself -1000 */
 #define NOTIFY_BYTES 512
+#define LARGE_BYTES (256 * 1024) /* given back to the kernel when freed */
 
 /* ---- folders ---- */
 
@@ -104,6 +108,10 @@ void life_limits(void)
 	if (fd < 0 || write(fd, OOM_SCORE, strlen(OOM_SCORE)) < 0)
 		log_warn("life: the kernel may kill the sensor when memory ends: %s",
 			 strerror(errno));
+#ifdef __GLIBC__ /* it would raise it as it goes, and keep the tables of a large policy for good \
+		  */
+	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
+#endif
 }
 
 /* ---- the only one ---- */

@@ -15,7 +15,8 @@ int life_begin(const struct cli_places *places);
 int life_folders(const struct cli_places *places);
 
 /* Locked memory without limit (5.10 counts BPF maps there), 65536 descriptors, no core dumps or
- * ptrace by others, last to be killed when memory ends. What is refused is logged and not an error.
+ * ptrace by others, last to be killed when memory ends, large memory given back when it is
+ * freed. What is refused is logged and not an error.
  * A child that is to be killed first must set its oom_score_adj itself. */
 void life_limits(void);
 

@@ -157,7 +157,10 @@ static void on_stop(void *arg)
 
 static void on_reload(void *arg)
 {
-	(void)sensor_reload(arg, NULL); /* logged, and kept for status */
+	struct sensor *s = arg;
+
+	if (sensor_reload(s, false, NULL, 0) == -EBUSY) /* else logged, and kept for status */
+		s->load_again = true; /* the files may have changed since they were read */
 }
 
 /* What a person wants to see pass: starts and findings, not every fork and end of a process. */
@@ -326,6 +329,7 @@ static int run_loop(struct sensor *s)
 	r = life_watchdog(s->core.loop);
 	if (!r)
 		r = loop_run(s->core.loop);
+	sensor_reload_end(s);
 	if (!s->unload)
 		log_info("sensor: stopped; verdicts stay in force (komainu stop --unload takes "
 			 "them out)");

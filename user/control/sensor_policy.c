@@ -4,9 +4,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "control/life.h"
 #include "control/sensor_state.h"
-#include "event/sensor_kinds.h"
 
 KMN_AUTO_DEFINE(struct policy *, policy_free)
 KMN_AUTO_DEFINE(struct policy_diag *, policy_diag_free)
@@ -20,16 +18,6 @@ static void note_modes(struct sensor *s)
 
 		s->mode[i] = mode < s->policy->mode ? mode : s->policy->mode;
 	}
-}
-
-static void *const *module_selves(struct sensor *s, void **out)
-{
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < s->n_parts; i++)
-		if (s->part[i].module)
-			out[n++] = s->part[i].self;
-	return out;
 }
 
 /* First line of what went wrong, for status and the event. */
@@ -66,6 +54,30 @@ int sensor_read_policy(struct sensor *s, struct buf *text, bool colour,
 	return 0;
 }
 
+int sensor_loaded(struct sensor *s, int status, struct policy *p, struct policy_diag *d)
+{
+	if (status < 0) {
+		note_error(s, d, status);
+		return status;
+	}
+	s->last_error[0] = '\0';
+	if (s->policy)
+		policy_free(s->policy);
+	s->policy = p;
+	s->loaded = true;
+	note_modes(s);
+	return 0;
+}
+
+void sensor_module_selves(const struct sensor *s, void **out)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < s->n_parts; i++)
+		if (s->part[i].module)
+			out[n++] = s->part[i].self;
+}
+
 int sensor_apply(struct sensor *s, struct buf *text, bool colour)
 {
 	kmn_auto(policy_diag_free) struct policy_diag *d = policy_diag_new();
@@ -77,78 +89,18 @@ int sensor_apply(struct sensor *s, struct buf *text, bool colour)
 
 	if (!d)
 		return -ENOMEM;
+	sensor_module_selves(s, selves);
 	s->last_ns = clock_boot_ns();
 	s->last.status = -EINVAL;
 	s->last.stage = "parse";
 	s->last.gen = state ? state->gen : 0;
 	p = policy_load(s->options->policies, s->options->n_policies, s->roof->modules, d);
-	r = p ? policy_apply(s->roof->modules, module_selves(s, selves), s->core.workers,
-			     state ? state : &none, 0, p, d, &s->last)
+	r = p ? policy_apply(s->roof->modules, selves, s->core.workers, state ? state : &none, 0, p,
+			     d, &s->last)
 	      : -EINVAL;
-	if (text)
-		policy_diag_text(d, colour, text);
-	if (r < 0) {
-		note_error(s, d, r);
-		return r;
-	}
-	s->last_error[0] = '\0';
-	if (s->policy)
-		policy_free(s->policy);
-	s->policy = KMN_TAKE(p);
-	s->loaded = true;
-	note_modes(s);
-	return 0;
-}
-
-int sensor_check(struct sensor *s, struct buf *text, struct policy_outcome *o)
-{
-	kmn_auto(policy_diag_free) struct policy_diag *d = policy_diag_new();
-	kmn_auto(policy_free) struct policy *p = NULL;
-	int r = -EINVAL;
-
-	if (!d)
-		return -ENOMEM;
-	o->gen = s->last.gen;
-	o->stage = "parse";
-	p = policy_load(s->options->policies, s->options->n_policies, s->roof->modules, d);
-	for (unsigned i = 0; p && s->roof->modules[i]; i++) {
-		const struct kmn_module *m = s->roof->modules[i];
-		void *plan = NULL;
-
-		o->stage = "compile";
-		if (m->compile && m->compile(p, s->core.workers, d, &plan) == 0 && m->plan_free)
-			m->plan_free(plan);
-	}
-	if (p && !policy_errors(d))
-		r = 0;
-	policy_diag_text(d, false, text);
+	policy_diag_text(d, colour, text);
+	r = sensor_loaded(s, r, p, d);
+	if (!r)
+		p = NULL; /* it is the one in force */
 	return r;
-}
-
-int sensor_reload(struct sensor *s, struct buf *text)
-{
-	int r;
-
-	life_reloading();
-	r = sensor_apply(s, text, false);
-	life_notify("READY=1");
-	if (r < 0) {
-		s->refused++;
-		log_error("sensor: policy refused, generation %llu stays in force: %s",
-			  (unsigned long long)s->last.gen, s->last_error);
-		sensor_say(s, SENSOR_POLICY_REFUSED, EVENT_HIGH,
-			   "policy refused, generation %llu stays in force: %s",
-			   (unsigned long long)s->last.gen, s->last_error);
-		return r;
-	}
-	s->reloads++;
-	log_info("sensor: policy %s in force, generation %llu, in %llu ms", s->policy->name,
-		 (unsigned long long)s->last.gen,
-		 (unsigned long long)(s->last.took_ns / NS_PER_MS));
-	sensor_say(s, SENSOR_POLICY_COMMITTED, EVENT_INFO, "policy %s in force, generation %llu",
-		   s->policy->name, (unsigned long long)s->last.gen);
-	for (unsigned i = 0; i < s->n_parts; i++) /* each hook shows that it obeys the new one */
-		if (s->part[i].self && s->part[i].part->canary)
-			s->part[i].part->canary(s->part[i].self);
-	return 0;
 }

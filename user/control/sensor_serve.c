@@ -1,3 +1,4 @@
+#include <errno.h>
 #include <string.h>
 #include "base/auto.h"
 #include "control/metrics_http.h"
@@ -17,12 +18,11 @@ static void on_status(void *arg, struct control_socket *c, uint64_t id, const cJ
 	control_send(c, id, &j);
 }
 
-static void answer_outcome(struct sensor *s, struct control_socket *c, uint64_t id, int status,
+void sensor_answer_outcome(struct control_socket *c, uint64_t id, int status,
 			   const struct policy_outcome *o, struct buf *text)
 {
 	struct json j = control_answer(c, id);
 
-	(void)s;
 	json_bool(&j, "ok", status == 0);
 	json_str(&j, "stage", o->stage);
 	json_u64(&j, "generation", o->gen);
@@ -31,25 +31,29 @@ static void answer_outcome(struct sensor *s, struct control_socket *c, uint64_t 
 	control_send(c, id, &j);
 }
 
+/* Answered when it has ended. */
+static void load(struct sensor *s, bool check, struct control_socket *c, uint64_t id)
+{
+	int r = sensor_reload(s, check, c, id);
+
+	if (r == -EBUSY)
+		control_refuse(c, id, CONTROL_BUSY,
+			       "a policy is being loaded already: komainu status shows how far it "
+			       "is; ask again when it has ended");
+	else if (r < 0)
+		control_refuse(c, id, CONTROL_FAILED, "cannot begin: %s", strerror(-r));
+}
+
 static void on_reload(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)
 {
-	kmn_auto(buf) struct buf text = {};
-	struct sensor *s = arg;
-	int r = sensor_reload(s, &text);
-
 	(void)request;
-	answer_outcome(s, c, id, r, &s->last, &text);
+	load(arg, false, c, id);
 }
 
 static void on_reload_check(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)
 {
-	kmn_auto(buf) struct buf text = {};
-	struct policy_outcome o = {};
-	struct sensor *s = arg;
-	int r = sensor_check(s, &text, &o);
-
 	(void)request;
-	answer_outcome(s, c, id, r, &o, &text);
+	load(arg, true, c, id);
 }
 
 static void on_selftest(void *arg, struct control_socket *c, uint64_t id, const cJSON *request)

@@ -10,8 +10,8 @@
 #include "event/sink.h"
 #include "policy/transaction.h"
 
-/* The running sensor: shared by sensor.c (life), sensor_policy.c (transactions) and sensor_status.c
- * (what it says of itself) only. */
+/* The running sensor: shared by sensor.c (life), sensor_policy.c and sensor_reload.c
+ * (transactions), sensor_serve.c (answers) and sensor_status.c (what it says of itself) only. */
 
 #define SENSOR_PARTS_MAX 64
 
@@ -37,9 +37,12 @@ struct sensor {
 
 	struct metrics_socket *metrics; /* NULL: it could not be opened */
 
-	struct policy *policy;	    /* in force */
-	struct policy_outcome last; /* of the newest transaction, good or not */
-	bool loaded;		    /* a generation of ours is in force */
+	struct policy *policy;		  /* in force */
+	struct policy_outcome last;	  /* of the newest transaction, good or not */
+	bool loaded;			  /* a generation of ours is in force */
+	struct sensor_load *load;	  /* a policy on its way beside the loop; NULL: none */
+	bool load_again;		  /* SIGHUP came meanwhile: once more when it has ended */
+	struct worker_stats load_workers; /* of the workers of policies that were loaded */
 	char last_error[256];
 	uint64_t last_ns; /* boot clock */
 	uint64_t reloads, refused;
@@ -52,13 +55,27 @@ struct sensor {
 	bool settled; /* every hook that can be proven is, and the old links are gone */
 };
 
-/* Parse, check, compile, stage, commit. text: all diagnostics for a person, may be NULL. 0, or
- * -errno; the old generation stays in force. */
+/* Parse, check, compile, stage, commit, at the start: it waits. text: all diagnostics for a person.
+ * 0, or -errno. */
 int sensor_apply(struct sensor *s, struct buf *text, bool colour);
-/* Only look: parse, check and compile, change nothing. */
-int sensor_check(struct sensor *s, struct buf *text, struct policy_outcome *o);
-/* The same when a sensor is already running: canaries after it, an event, sd_notify. */
-int sensor_reload(struct sensor *s, struct buf *text);
+/* What both ways of loading end with: p (taken when status is 0) is in force, or why not is kept
+ * for status. Returns status. */
+int sensor_loaded(struct sensor *s, int status, struct policy *p, struct policy_diag *d);
+/* selves of the modules, in the order of roof->modules; SENSOR_PARTS_MAX of room. */
+void sensor_module_selves(const struct sensor *s, void **out);
+
+/* The same in a sensor that runs (sensor_reload.c): all but the commit happens in a thread beside
+ * the loop, then canaries, an event, sd_notify. check: only parse and compile, change nothing.
+ * asked, id: whom to answer when it has ended; NULL: nobody. -EBUSY: a policy is on its way,
+ * nothing was done; else 0, or -errno, logged. */
+int sensor_reload(struct sensor *s, bool check, struct control_socket *asked, uint64_t id);
+/* The loop has ended: so must what it began. */
+void sensor_reload_end(struct sensor *s);
+/* Members of the open object about a policy on its way. */
+void sensor_reload_json(const struct sensor *s, struct json *j);
+/* The answer to "reload" and "reload-check". */
+void sensor_answer_outcome(struct control_socket *c, uint64_t id, int status,
+			   const struct policy_outcome *o, struct buf *text);
 
 /* Before anything is touched: parse and check the policy, and take the store's budgets from it. All
  * diagnostics into text. 0, or -EINVAL. */

@@ -177,6 +177,7 @@ static void in_force_json(struct sensor *s, struct json *j)
 	if (s->last_error[0])
 		json_str(j, "error", s->last_error);
 	json_end(j);
+	sensor_reload_json(s, j);
 	json_end(j);
 }
 
@@ -210,9 +211,15 @@ static void part_json(struct sensor *s, const struct sensor_part *p, struct json
 
 static void workers_json(struct sensor *s, struct json *j)
 {
+	const struct worker_stats *past = &s->load_workers;
 	struct worker_stats w;
 
 	worker_pool_stats(s->core.workers, &w);
+	w.done += past->done;
+	w.failed += past->failed;
+	w.died += past->died;
+	w.timed_out += past->timed_out;
+	w.respawns += past->respawns;
 	json_object(j, "workers");
 	json_u64(j, "alive", w.alive);
 	json_u64(j, "busy", w.busy);

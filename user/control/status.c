@@ -103,6 +103,29 @@ static void print_policy(const cJSON *p, bool colours, struct buf *out)
 	buf_printf(out, "; generation %llu stays in force\n", ull_at(p, "generation"));
 }
 
+/* A policy on its way: what is done of it, in words. */
+static void print_loading(const cJSON *l, struct buf *out)
+{
+	static const char *const stages[][2] = {
+		{ "parse", "reading the files" },     { "compile", "compiling" },
+		{ "memory", "counting memory" },      { "grace", "waiting for running programs" },
+		{ "stage", "filling the idle maps" }, { "commit", "committing" },
+	};
+	const char *stage = text_at(l, "stage");
+	char age[TERM_HUMAN];
+
+	if (!l)
+		return;
+	for (size_t i = 0; i < sizeof(stages) / sizeof(*stages); i++)
+		if (!strcmp(stage, stages[i][0]))
+			stage = stages[i][1];
+	buf_printf(out,
+		   "         %s a policy for %s: ", yes_at(l, "check") ? "checking" : "loading",
+		   ago(age, l, "age_ms"));
+	buf_add_safe(out, stage, strlen(stage));
+	buf_puts(out, "\n");
+}
+
 static void print_top(const cJSON *s, bool colours, struct buf *out)
 {
 	const cJSON *k = at(s, "kernel");
@@ -120,6 +143,7 @@ static void print_top(const cJSON *s, bool colours, struct buf *out)
 		   ago(up, s, "uptime_ms"), ull_at(s, "instance"),
 		   yes_at(s, "took_over") ? ", took over from the one before" : "");
 	print_policy(at(s, "policy"), colours, out);
+	print_loading(at(at(s, "policy"), "loading"), out);
 	if (!k)
 		return;
 	buf_puts(out, "kernel   ");

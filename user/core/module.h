@@ -101,11 +101,17 @@ struct kmn_part {
 struct kmn_module {
 	struct kmn_part part;
 	const struct policy_key *schema; /* keys of modules.NAME; "mode" is understood without it */
+	/* compile() and stage() of a reload run in a thread of their own while the loop goes on:
+	 * they touch their arguments, and of self only what belongs to the half that they fill.
+	 * Both look at policy_cancelled() where they take long, and return -ECANCELED. */
 	/* Pure: policy -> plan, or policy_error()s. workers: for lists that the policy names. */
 	int (*compile)(const struct policy *policy, struct worker_pool *workers,
 		       struct policy_diag *diag, void **plan);
 	/* Fill the half of generation gen, which nothing reads before the commit. Idempotent. */
 	int (*stage)(void *self, const void *plan, uint64_t gen);
+	/* In the loop again, right before the commit: bring what changes by itself (interfaces) up
+	 * to date in that half. Quick; an error leaves the old policy in force. */
+	int (*refresh)(void *self, const void *plan, uint64_t gen);
 	/* gen is in force: remember what status and events need. Cannot fail. Takes plan. */
 	void (*committed)(void *self, void *plan, uint64_t gen);
 	void (*plan_free)(void *plan);

@@ -287,6 +287,16 @@ static void pump(struct worker_pool *p, uint64_t until_ns)
 	slots_tick(p, clock_boot_ns());
 }
 
+void worker_pool_give_up(struct worker_pool *p, bool (*asked)(void))
+{
+	p->give_up = asked;
+}
+
+static bool given_up(const struct worker_pool *p)
+{
+	return p->give_up && p->give_up();
+}
+
 int worker_call(struct worker_pool *p, const char *job, int in, const void *job_arg,
 		uint32_t job_arg_len, uint32_t timeout_ms, struct worker_result *result)
 {
@@ -302,8 +312,12 @@ int worker_call(struct worker_pool *p, const char *job, int in, const void *job_
 	w->sync = true;
 	work_push_front(&p->queue, w);
 	slots_dispatch(p, w->queued_ns);
-	while (!w->finished)
+	while (!w->finished && !given_up(p))
 		pump(p, UINT64_MAX);
+	if (!w->finished) { /* its worker has it still: nothing of it is used again */
+		*result = (struct worker_result){ .status = -ECANCELED, .fd = -1 };
+		return -ECANCELED;
+	}
 	*result = w->result;
 	w->result.fd = -1;
 	work_push(&p->free, w);

@@ -59,6 +59,10 @@ int worker_submit(struct worker_pool *p, const char *job, int in, const void *jo
 int worker_call(struct worker_pool *p, const char *job, int in, const void *job_arg,
 		uint32_t job_arg_len, uint32_t timeout_ms, struct worker_result *result);
 
+/* Let worker_call() return -ECANCELED within about a second once asked() says true; the pool is
+ * then good for worker_pool_free() alone. */
+void worker_pool_give_up(struct worker_pool *p, bool (*asked)(void));
+
 /* Wait until each worker has started or failed to: for tests, benchmarks and probes. 0, -EPROTO
  * when none runs (the reason is in worker_stats.trouble), -ETIMEDOUT. */
 int worker_pool_start(struct worker_pool *p, uint32_t timeout_ms);

@@ -54,6 +54,7 @@ struct worker_pool {
 	const struct worker_job *const *jobs;
 	int self, null, timer;
 	unsigned n_slots, idle_ticks;
+	bool (*give_up)(void); /* NULL: never */
 	bool ticking;
 	struct slot slots[WORKERS_MAX];
 	struct work_list free, queue, finished;

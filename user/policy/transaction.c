@@ -1,5 +1,6 @@
 #include "policy/transaction.h"
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/auto.h"
@@ -10,29 +11,72 @@
 #define MIB (1024.0 * 1024.0)
 
 /* The plans of one transaction, by the index of their module. */
-struct plans {
+struct policy_prepared {
 	const struct kmn_module *const *modules;
-	void *const *selves;
+	void *selves[KMN_PARTS];
 	unsigned n;
 	void *plan[KMN_PARTS];
+	struct kmn_state *state;
+	uint64_t gen;
 };
 
-/* Give back what no module has taken. */
-static inline void kmn_auto_plans(struct plans *p)
+/* One sensor to a process, one transaction at a time. */
+static _Atomic bool cancelled;
+
+void policy_cancel(bool on)
 {
-	for (unsigned i = 0; i < p->n; i++)
-		if (p->plan[i] && p->modules[i]->plan_free)
-			p->modules[i]->plan_free(p->plan[i]);
+	atomic_store(&cancelled, on);
 }
 
-static bool runs(const struct plans *p, unsigned i)
+bool policy_cancelled(void)
+{
+	return atomic_load_explicit(&cancelled, memory_order_relaxed);
+}
+
+/* Another thread may be looking. */
+static void enter(struct policy_outcome *out, const char *stage)
+{
+	__atomic_store_n(&out->stage, stage, __ATOMIC_RELAXED);
+}
+
+const char *policy_stage(const struct policy_outcome *out)
+{
+	return __atomic_load_n(&out->stage, __ATOMIC_RELAXED);
+}
+
+void policy_prepared_free(struct policy_prepared *p)
+{
+	if (!p)
+		return;
+	for (unsigned i = 0; i < p->n; i++) /* what no module has taken */
+		if (p->plan[i] && p->modules[i]->plan_free)
+			p->modules[i]->plan_free(p->plan[i]);
+	free(p);
+}
+KMN_AUTO_DEFINE(struct policy_prepared *, policy_prepared_free)
+
+/* selves NULL: only to compile. */
+static struct policy_prepared *prepared_new(const struct kmn_module *const *modules,
+					    void *const *selves)
+{
+	struct policy_prepared *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return NULL;
+	p->modules = modules;
+	for (; modules[p->n] && p->n < KMN_PARTS; p->n++)
+		p->selves[p->n] = selves ? selves[p->n] : NULL;
+	return p;
+}
+
+static bool runs(const struct policy_prepared *p, unsigned i)
 {
 	return p->selves[i] && p->modules[i]->compile;
 }
 
 /* Every module, whatever the others find: all errors are wanted at once. */
-static int compile_all(struct plans *p, const struct policy *policy, struct worker_pool *workers,
-		       struct policy_diag *d)
+static int compile_all(struct policy_prepared *p, const struct policy *policy,
+		       struct worker_pool *workers, struct policy_diag *d)
 {
 	unsigned before = policy_errors(d);
 	int r;
@@ -43,6 +87,8 @@ static int compile_all(struct plans *p, const struct policy *policy, struct work
 
 		if (!m->compile)
 			continue;
+		if (policy_cancelled())
+			return -ECANCELED;
 		r = m->compile(policy, workers, d, &p->plan[i]);
 		if (r < 0 && policy_errors(d) == own)
 			policy_error(d, policy_module(policy, m->part.name), NULL,
@@ -52,8 +98,8 @@ static int compile_all(struct plans *p, const struct policy *policy, struct work
 }
 
 /* Refuse what both halves together would not leave room for. */
-static int check_memory(const struct plans *p, const struct policy *policy, uint64_t limit,
-			struct policy_diag *d, struct policy_outcome *out)
+static int check_memory(const struct policy_prepared *p, const struct policy *policy,
+			uint64_t limit, struct policy_diag *d, struct policy_outcome *out)
 {
 	const struct policy_node *limits = policy_get(policy->root, "limits");
 	uint64_t own = policy_u64(limits, "memory_mib", 0), peak;
@@ -79,51 +125,70 @@ static int check_memory(const struct plans *p, const struct policy *policy, uint
 	return -ENOSPC;
 }
 
-static int stage_all(const struct plans *p, uint64_t gen, struct policy_diag *d)
+static int failed(const struct policy_prepared *p, unsigned i, const char *what, int err,
+		  struct policy_diag *d)
+{
+	policy_error(d, NULL, "the policy in force stays", "%s: %s: %s", p->modules[i]->part.name,
+		     what, strerror(-err));
+	return err;
+}
+
+static int stage_all(const struct policy_prepared *p, struct policy_diag *d)
 {
 	int r;
 
 	for (unsigned i = 0; i < p->n; i++) {
 		if (!runs(p, i) || !p->modules[i]->stage)
 			continue;
-		r = p->modules[i]->stage(p->selves[i], p->plan[i], gen);
-		if (r < 0) {
-			policy_error(d, NULL, "the policy in force stays", "%s: stage: %s",
-				     p->modules[i]->part.name, strerror(-r));
-			return r;
-		}
+		r = policy_cancelled() ? -ECANCELED
+				       : p->modules[i]->stage(p->selves[i], p->plan[i], p->gen);
+		if (r < 0)
+			return failed(p, i, "stage", r, d);
+	}
+	return 0;
+}
+
+static int refresh_all(const struct policy_prepared *p, struct policy_diag *d)
+{
+	int r;
+
+	for (unsigned i = 0; i < p->n; i++) {
+		if (!runs(p, i) || !p->modules[i]->refresh)
+			continue;
+		r = p->modules[i]->refresh(p->selves[i], p->plan[i], p->gen);
+		if (r < 0)
+			return failed(p, i, "refresh", r, d);
 	}
 	return 0;
 }
 
 /* After the store there is no way back, and nothing here can fail. */
-static void commit(struct plans *p, struct kmn_state *state, uint64_t gen)
+static void commit(struct policy_prepared *p)
 {
-	__atomic_store_n(&state->gen, gen, __ATOMIC_RELEASE);
+	__atomic_store_n(&p->state->gen, p->gen, __ATOMIC_RELEASE);
 	for (unsigned i = 0; i < p->n; i++) {
 		const struct kmn_module *m = p->modules[i];
 
 		if (runs(p, i) && m->committed)
-			m->committed(p->selves[i], KMN_TAKE(p->plan[i]), gen);
+			m->committed(p->selves[i], KMN_TAKE(p->plan[i]), p->gen);
 	}
 }
 
-static int run(struct plans *p, struct worker_pool *workers, struct kmn_state *state,
-	       uint64_t limit, const struct policy *policy, struct policy_diag *d,
-	       struct policy_outcome *out)
+static int prepare(struct policy_prepared *p, struct worker_pool *workers, uint64_t limit,
+		   const struct policy *policy, struct policy_diag *d, struct policy_outcome *out)
 {
-	uint64_t gen = state->gen + 1, from;
+	uint64_t from;
 	int r;
 
-	out->stage = "compile";
+	enter(out, "compile");
 	r = compile_all(p, policy, workers, d);
 	if (r < 0)
 		return r;
-	out->stage = "memory";
+	enter(out, "memory");
 	r = check_memory(p, policy, limit, d, out);
 	if (r < 0)
 		return r;
-	out->stage = "grace"; /* programs that latched the generation before the one in force */
+	enter(out, "grace"); /* programs that latched the generation before the one in force */
 	from = clock_boot_ns();
 	r = grace_wait();
 	out->grace_ns = clock_boot_ns() - from;
@@ -132,29 +197,70 @@ static int run(struct plans *p, struct worker_pool *workers, struct kmn_state *s
 			     "cannot wait for running BPF programs: %s", strerror(-r));
 		return r;
 	}
-	out->stage = "stage";
-	r = stage_all(p, gen, d);
-	if (r < 0)
-		return r;
-	out->stage = "commit";
-	commit(p, state, gen);
-	out->live_bytes = out->new_bytes;
-	return 0;
+	enter(out, "stage");
+	return stage_all(p, d);
+}
+
+int policy_prepare(const struct kmn_module *const *modules, void *const *selves,
+		   struct worker_pool *workers, struct kmn_state *state, uint64_t memory_limit,
+		   const struct policy *policy, struct policy_diag *d, struct policy_outcome *out,
+		   struct policy_prepared **ready)
+{
+	kmn_auto(policy_prepared_free) struct policy_prepared *p = prepared_new(modules, selves);
+	uint64_t from = clock_boot_ns();
+
+	diag_know(d, policy);
+	out->grace_ns = 0;
+	out->gen = state->gen;
+	if (p) {
+		p->state = state;
+		p->gen = state->gen + 1;
+		out->status = prepare(p, workers, memory_limit, policy, d, out);
+	} else {
+		diag_no_memory(d);
+		out->status = -ENOMEM;
+	}
+	out->took_ns = clock_boot_ns() - from;
+	if (!out->status)
+		*ready = KMN_TAKE(p);
+	return out->status;
+}
+
+int policy_commit(struct policy_prepared *ready, struct policy_diag *d, struct policy_outcome *out)
+{
+	kmn_auto(policy_prepared_free) struct policy_prepared *p = ready;
+	uint64_t from = clock_boot_ns();
+
+	out->status = refresh_all(p, d);
+	if (!out->status) {
+		enter(out, "commit");
+		commit(p);
+		out->live_bytes = out->new_bytes;
+	}
+	out->gen = p->state->gen;
+	out->took_ns += clock_boot_ns() - from;
+	return out->status;
+}
+
+int policy_compile(const struct kmn_module *const *modules, struct worker_pool *workers,
+		   const struct policy *policy, struct policy_diag *d)
+{
+	kmn_auto(policy_prepared_free) struct policy_prepared *p = prepared_new(modules, NULL);
+
+	diag_know(d, policy);
+	if (p)
+		return compile_all(p, policy, workers, d);
+	diag_no_memory(d);
+	return -ENOMEM;
 }
 
 int policy_apply(const struct kmn_module *const *modules, void *const *selves,
 		 struct worker_pool *workers, struct kmn_state *state, uint64_t memory_limit,
 		 const struct policy *policy, struct policy_diag *d, struct policy_outcome *out)
 {
-	kmn_auto(plans) struct plans p = { .modules = modules, .selves = selves };
-	uint64_t from = clock_boot_ns();
+	struct policy_prepared *ready = NULL;
+	int r = policy_prepare(modules, selves, workers, state, memory_limit, policy, d, out,
+			       &ready);
 
-	while (modules[p.n] && p.n < KMN_PARTS)
-		p.n++;
-	diag_know(d, policy);
-	out->grace_ns = 0;
-	out->status = run(&p, workers, state, memory_limit, policy, d, out);
-	out->gen = state->gen;
-	out->took_ns = clock_boot_ns() - from;
-	return out->status;
+	return r < 0 ? r : policy_commit(ready, d, out);
 }

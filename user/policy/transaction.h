@@ -50,3 +50,24 @@ struct policy_outcome {
 int policy_apply(const struct kmn_module *const *modules, void *const *selves,
 		 struct worker_pool *workers, struct kmn_state *state, uint64_t memory_limit,
 		 const struct policy *p, struct policy_diag *d, struct policy_outcome *out);
+
+/* The same in two steps, for a loop that has to go on meanwhile. policy_prepare() does what may
+ * take seconds (a list of a million addresses) and may run in a thread, one at a time; all it
+ * changes is the idle half, so to leave it at that is no harm. policy_commit() belongs to the loop,
+ * is quick, and takes what the first has prepared. out->stage may be read by policy_stage() all the
+ * time. */
+struct policy_prepared;
+int policy_prepare(const struct kmn_module *const *modules, void *const *selves,
+		   struct worker_pool *workers, struct kmn_state *state, uint64_t memory_limit,
+		   const struct policy *p, struct policy_diag *d, struct policy_outcome *out,
+		   struct policy_prepared **ready);
+int policy_commit(struct policy_prepared *ready, struct policy_diag *d, struct policy_outcome *out);
+/* The first part of policy_prepare() alone: what compile() of all modules says. */
+int policy_compile(const struct kmn_module *const *modules, struct worker_pool *workers,
+		   const struct policy *p, struct policy_diag *d);
+void policy_prepared_free(struct policy_prepared *ready); /* not committed; NULL is fine */
+const char *policy_stage(const struct policy_outcome *out);
+
+/* The sensor ends: what prepares or compiles is to stop at the next occasion. From any thread. */
+void policy_cancel(bool on);
+bool policy_cancelled(void);

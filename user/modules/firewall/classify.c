@@ -101,7 +101,7 @@ static const struct fw_spec *spec(const struct build *b, uint32_t bit)
 
 /* ---- the order in which rules are asked: higher priority first, in it denies before allows, in
  * these the order of the policy ---- */
-static const struct fw_spec *sorting;
+static _Thread_local const struct fw_spec *sorting; /* a self-test may build beside a reload */
 
 static int by_order(const void *pa, const void *pb)
 {
@@ -339,7 +339,7 @@ static int nest(struct build *b, enum fw_addr dim, const struct item *items, uin
 		const struct fw_set *base)
 {
 	struct fw_prefix *out = calloc(n, sizeof(*out));
-	static struct level stack[130]; /* 0-128 and the base */
+	struct level stack[130]; /* 0-128 and the base */
 	uint32_t depth = 1, many = 0;
 	int r = intern(&b->sets, base);
 

@@ -67,6 +67,15 @@ static int firewall_stage(void *self, const void *plan, uint64_t gen)
 	return fw_half_fill(&fw->maps, &fw->half[gen & 1], plan, gen);
 }
 
+static int firewall_refresh(void *self, const void *plan, uint64_t gen)
+{
+	struct firewall *fw = self;
+
+	if (fw->skel)
+		fw_half_links(&fw->half[gen & 1], plan);
+	return 0;
+}
+
 static void firewall_committed(void *self, void *taken, uint64_t gen)
 {
 	struct firewall *fw = self;
@@ -172,6 +181,7 @@ const struct kmn_module firewall_module = {
 	.schema = fw_schema,
 	.compile = fw_compile,
 	.stage = firewall_stage,
+	.refresh = firewall_refresh,
 	.committed = firewall_committed,
 	.plan_free = fw_plan_free,
 	.plan_bytes = fw_plan_bytes,

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "firewall/firewall.skel.h"
 #include "modules/firewall/half.h"
+#include "policy/transaction.h"
 #include "services/net/net.h"
 
 #define HALF_BATCH 4096
@@ -149,7 +150,7 @@ static int fill_prefixes(int fd, const struct fw_prefix *p, uint32_t n, bool v4)
 	for (uint32_t i = 0; !r && i < n; i++) {
 		add(&b, &p[i], v4);
 		if (b.n == HALF_BATCH || i + 1 == n)
-			r = flush(fd, &b);
+			r = policy_cancelled() ? -ECANCELED : flush(fd, &b);
 	}
 	free(b.keys);
 	free(b.values);
@@ -173,6 +174,8 @@ static int fill_addrs(const struct fw_maps *m, struct fw_half *h, const struct f
 	if (fd < 0)
 		return fd;
 	r = fill_prefixes(fd, t->prefix[dim], n, v4);
+	if (r == -ECANCELED)
+		return r;
 	if (r < 0)
 		return kmn_err(r, "firewall: fill %s with %u prefixes", names[dim], n);
 	r = put(m->addr[dim], gen, fd, names[dim]);
@@ -215,11 +218,19 @@ static void on_link(void *arg, uint32_t ifindex, const char *name)
 	fw_half_link(f->plan, f->fd, ifindex, name);
 }
 
-static int fill_ifs(const struct fw_maps *m, struct fw_half *h, const struct fw_plan *plan,
+void fw_half_links(const struct fw_half *h, const struct fw_plan *plan)
+{
+	struct filling f = { plan, h->ifs.fd };
+
+	if (plan->t.head.has & FW_HAS_IFS)
+		net_each_link(on_link, &f);
+}
+
+/* Empty: who comes and goes meanwhile is the loop's business. */
+static int make_ifs(const struct fw_maps *m, struct fw_half *h, const struct fw_plan *plan,
 		    uint64_t gen)
 {
 	bool any = plan->t.head.has & FW_HAS_IFS;
-	struct filling f = { .plan = plan };
 	kmn_auto(fd) int fd = -1;
 	int r;
 
@@ -229,8 +240,6 @@ static int fill_ifs(const struct fw_maps *m, struct fw_half *h, const struct fw_
 		  any ? 2 * NET_IFS_MAX : 1, 0);
 	if (fd < 0)
 		return fd;
-	f.fd = fd;
-	net_each_link(on_link, &f);
 	r = put(m->ifs, gen, fd, "fw_ifs");
 	if (r < 0)
 		return r;
@@ -256,7 +265,7 @@ int fw_half_fill(const struct fw_maps *m, struct fw_half *h, const struct fw_pla
 	for (int dim = 0; !r && dim < FW_ADDRS; dim++)
 		r = fill_addrs(m, h, t, gen, dim);
 	if (!r)
-		r = fill_ifs(m, h, plan, gen);
+		r = make_ifs(m, h, plan, gen);
 	if (r < 0)
 		return r;
 	return fill_array(m->head, gen, &h->head, "fw_head", &t->head, sizeof(t->head), 1);

@@ -24,10 +24,14 @@ struct fw_half {
 void fw_half_init(struct fw_half *h);
 void fw_half_close(struct fw_half *h);
 
-/* Fill half gen & 1 with the plan, whole. h: what lies in that half. 0, or -errno, logged: nothing
- * that a packet may read has changed. */
+/* Fill half gen & 1 with the plan, all but the rules of interfaces. h: what lies in that half. 0,
+ * or -errno, logged: nothing that a packet may read has changed. It may run beside the loop, and
+ * ends with -ECANCELED when policy_cancelled(). */
 int fw_half_fill(const struct fw_maps *m, struct fw_half *h, const struct fw_plan *plan,
 		 uint64_t gen);
+
+/* Then, in the loop: the rules of the interfaces that there are now. */
+void fw_half_links(const struct fw_half *h, const struct fw_plan *plan);
 
 /* An interface came, was renamed, or went (name NULL): bring an inner map of interfaces up to it.
  */
