@@ -62,7 +62,7 @@ static int place_link(struct bpfobj *b, struct hook *h, const char *kind, int pr
 	char path[2 * BPFOBJ_PATH];
 	int r;
 
-	bpfpins_link_path(b->root, h->name, "", path, sizeof(path));
+	bpfpins_link_path(b->root, h->key, "", path, sizeof(path));
 	r = update_pinned(path, prog_fd);
 	if (r == -ENOENT)
 		r = create_pinned(path, prog_fd, target, type, flags);
@@ -119,7 +119,7 @@ int bpfobj_attach_trace(struct bpfobj *b, struct hook *h, struct bpf_program *pr
 	char path[2 * BPFOBJ_PATH];
 	kmn_auto(fd) int fd = -1;
 
-	bpfpins_link_path(b->root, h->name, NEXT, path, sizeof(path));
+	bpfpins_link_path(b->root, h->key, NEXT, path, sizeof(path));
 	(void)unlink(path); /* of a start that died before its proof */
 	fd = bpf_raw_tracepoint_open(NULL, bpf_program__fd(prog));
 	if (fd < 0)
@@ -134,8 +134,8 @@ int bpfobj_attach_settle(struct bpfobj *b, struct hook *h)
 {
 	char next[2 * BPFOBJ_PATH], now[2 * BPFOBJ_PATH];
 
-	bpfpins_link_path(b->root, h->name, NEXT, next, sizeof(next));
-	bpfpins_link_path(b->root, h->name, "", now, sizeof(now));
+	bpfpins_link_path(b->root, h->key, NEXT, next, sizeof(next));
+	bpfpins_link_path(b->root, h->key, "", now, sizeof(now));
 	if (rename(next, now) < 0 && errno != ENOENT) /* the old link ends with its pin */
 		return kmn_err(-errno, "bpf: settle %s", h->name);
 	return 0;
@@ -156,9 +156,9 @@ void bpfobj_detach(struct bpfobj *b, struct hook *h)
 {
 	char path[2 * BPFOBJ_PATH];
 
-	bpfpins_link_path(b->root, h->name, NEXT, path, sizeof(path));
+	bpfpins_link_path(b->root, h->key, NEXT, path, sizeof(path));
 	drop_pin(path);
-	bpfpins_link_path(b->root, h->name, "", path, sizeof(path));
+	bpfpins_link_path(b->root, h->key, "", path, sizeof(path));
 	drop_pin(path);
 	if (h->ifindex && !b->kernel->has[KERNEL_TCX])
 		(void)tcfilter_remove(h->ifindex, h->egress, BPFOBJ_TC_HANDLE, BPFOBJ_TC_PRIORITY);

@@ -155,7 +155,7 @@ static void drop_orphans(struct bpfobj *b)
 
 		for (struct hook *h = hook_next(b->hooks, NULL); h && !known;
 		     h = hook_next(b->hooks, h)) {
-			bpfpins_link_path(b->root, h->name, "", want, sizeof(want));
+			bpfpins_link_path(b->root, h->key, "", want, sizeof(want));
 			known = !strncmp(strrchr(want, '/') + 1, e->d_name,
 					 strlen(strrchr(want, '/') + 1));
 		}

@@ -28,41 +28,42 @@ void hook_table_free(struct hook_table *t)
 	free(t);
 }
 
-static unsigned find(const struct hook_table *t, const char *name)
+static unsigned find(const struct hook_table *t, const char *key)
 {
 	unsigned i = 0;
 
-	while (i < t->n && strcmp(t->hook[i]->name, name))
+	while (i < t->n && strcmp(t->hook[i]->key, key))
 		i++;
 	return i;
 }
 
-struct hook *hook_get(struct hook_table *t, uint8_t part, const char *name)
+struct hook *hook_get(struct hook_table *t, uint8_t part, const char *key)
 {
-	unsigned i = find(t, name);
+	unsigned i = find(t, key);
 	struct hook *h;
 
 	if (i < t->n)
 		return t->hook[i];
-	if (t->n == HOOKS_MAX || strlen(name) >= sizeof(h->name)) {
-		(void)kmn_err(-ENOSPC, "hook %s: no room in the table of %d", name, HOOKS_MAX);
+	if (t->n == HOOKS_MAX || strlen(key) >= sizeof(h->key)) {
+		(void)kmn_err(-ENOSPC, "hook %s: no room in the table of %d", key, HOOKS_MAX);
 		return NULL;
 	}
 	h = calloc(1, sizeof(*h));
 	if (!h) {
-		(void)kmn_err(-ENOMEM, "hook %s", name);
+		(void)kmn_err(-ENOMEM, "hook %s", key);
 		return NULL;
 	}
-	(void)snprintf(h->name, sizeof(h->name), "%s", name);
+	(void)snprintf(h->key, sizeof(h->key), "%s", key);
+	(void)snprintf(h->name, sizeof(h->name), "%s", key);
 	h->part = part;
 	h->required = true;
 	t->hook[t->n++] = h;
 	return h;
 }
 
-void hook_remove(struct hook_table *t, const char *name)
+void hook_remove(struct hook_table *t, const char *key)
 {
-	unsigned i = find(t, name);
+	unsigned i = find(t, key);
 
 	if (i == t->n)
 		return;
@@ -97,7 +98,7 @@ struct hook *hook_next(struct hook_table *t, const struct hook *h)
 	unsigned i = 0;
 
 	if (h)
-		i = find(t, h->name) + 1;
+		i = find(t, h->key) + 1;
 	return i < t->n ? t->hook[i] : NULL;
 }
 

@@ -8,7 +8,9 @@
 enum hook_state { HOOK_OFF, HOOK_ATTACHED, HOOK_PROVEN, HOOK_FAILED };
 
 struct hook {
-	char name[64];	  /* "tc/eth0/ingress", "tp_btf/sched_process_exec" */
+	char key[64];	  /* which it is, for ever: what its pin is called */
+	char name[64];	  /* for people: "tc/eth0/ingress", "tp_btf/sched_process_exec"; the owner
+			   * may write another (an interface was renamed) */
 	uint8_t part;	  /* enum kmn_part_id of its owner */
 	const char *type; /* attach type: tcx clsact cgroup tp_btf fentry lsm ... (static text) */
 	const char *rung; /* for enforcement: lsm fmod_ret fanotify kill detect; NULL = none */
@@ -28,9 +30,10 @@ struct hook_table; /* at most HOOKS_MAX hooks, in the order they were added */
 struct hook_table *hook_table_new(void);
 void hook_table_free(struct hook_table *t);
 
-/* The hook of that name, made when it is new; NULL when the table is full (logged, counted). */
-struct hook *hook_get(struct hook_table *t, uint8_t part, const char *name);
-void hook_remove(struct hook_table *t, const char *name);
+/* The hook of that key, which is also its name, made when it is new; NULL when the table is full
+ * (logged, counted). */
+struct hook *hook_get(struct hook_table *t, uint8_t part, const char *key);
+void hook_remove(struct hook_table *t, const char *key);
 void hook_failed(struct hook *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void hook_proven(struct hook *h, uint64_t gen);
 

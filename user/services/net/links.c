@@ -140,8 +140,6 @@ static void on_new(const struct ifinfomsg *info, const char *name, const uint8_t
 	if (mac)
 		memcpy(l->mac, mac, sizeof(l->mac));
 	if (is_new || strcmp(l->name, name)) {
-		if (!is_new)
-			t.fn(t.arg, l, NET_LINK_RENAMING);
 		(void)snprintf(l->name, sizeof(l->name), "%s", name);
 		if (!is_new)
 			t.fn(t.arg, l, NET_LINK_RENAMED);

@@ -25,7 +25,6 @@ enum net_link_change {
 	NET_LINK_NEW,
 	NET_LINK_UP, /* it was down */
 	NET_LINK_DOWN,
-	NET_LINK_RENAMING, /* still under its old name */
 	NET_LINK_RENAMED,
 	NET_LINK_GONE,
 };

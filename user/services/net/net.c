@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
@@ -73,11 +74,11 @@ static void link_off(struct net_link *l)
 
 	if (l->in) {
 		bpfobj_detach(self->core->bpf, l->in);
-		hook_remove(self->core->hooks, l->in->name);
+		hook_remove(self->core->hooks, l->in->key);
 	}
 	if (l->out) {
 		bpfobj_detach(self->core->bpf, l->out);
-		hook_remove(self->core->hooks, l->out->name);
+		hook_remove(self->core->hooks, l->out->key);
 	}
 	l->in = l->out = NULL;
 	l->in_on = l->out_on = false;
@@ -86,15 +87,26 @@ static void link_off(struct net_link *l)
 	(void)bpf_map_delete_elem(bpf_map__fd(self->skel->maps.net_ifs), &key); /* or never there */
 }
 
+static void name_hook(const struct net_link *l, struct hook *h, bool egress)
+{
+	if (h)
+		(void)snprintf(h->name, sizeof(h->name), "tc/%s/%s", l->name,
+			       egress ? "egress" : "ingress");
+}
+
+/* Its pin bears the namespace and the index, which an interface keeps for life, and not the name.
+ */
 static struct hook *hang(struct net_link *l, bool egress, bool *on)
 {
-	char name[sizeof(((struct hook *)0)->name)];
+	char key[sizeof(((struct hook *)0)->key)];
 	struct hook *h;
 
-	(void)snprintf(name, sizeof(name), "tc/%s/%s", l->name, egress ? "egress" : "ingress");
-	h = hook_get(self->core->hooks, KMN_SVC_net, name);
+	(void)snprintf(key, sizeof(key), "tc/%lu/%u/%s", (unsigned long)self->netns, l->ifindex,
+		       egress ? "egress" : "ingress");
+	h = hook_get(self->core->hooks, KMN_SVC_net, key);
 	if (!h)
 		return NULL;
+	name_hook(l, h, egress);
 	h->required = l->up;
 	*on = bpfobj_attach_tc(self->core->bpf, h,
 			       egress ? self->skel->progs.net_egress
@@ -103,8 +115,7 @@ static struct hook *hang(struct net_link *l, bool egress, bool *on)
 	return h;
 }
 
-/* The facts stand before the first packet is judged by them. */
-static void link_on(struct net_link *l, bool pod)
+static void put_facts(struct net_link *l, bool pod)
 {
 	struct net_if fact = { .zone = pod ? l->ifindex : 0,
 			       .flags = (net_links_is_l3(l->type) ? NET_IF_L3 : 0U) |
@@ -114,28 +125,54 @@ static void link_on(struct net_link *l, bool pod)
 
 	if (r < 0)
 		(void)kmn_err(r, "net: %s: facts", l->name);
-	tell_listeners(l->ifindex, l->name);
 	l->pod = pod;
+}
+
+/* What leaves by lo comes in by it: judged once. */
+static bool hangs_out(const struct net_link *l)
+{
+	return strcmp(l->name, "lo") != 0;
+}
+
+/* The facts stand before the first packet is judged by them. */
+static void link_on(struct net_link *l, bool pod)
+{
+	put_facts(l, pod);
+	tell_listeners(l->ifindex, l->name);
 	l->on = true;
 	l->in = hang(l, false, &l->in_on);
-	if (strcmp(l->name, "lo")) /* what leaves by lo comes in by lo: judged once */
+	if (hangs_out(l))
 		l->out = hang(l, true, &l->out_on);
 }
 
+/* Hang on it, or take out, as the patterns say. What hangs already stays as it is in the kernel. */
 static void link_place(struct net_link *l)
 {
 	bool on = net_links_match(l->name, (const char *const *)wanted.text, wanted.n);
 	bool pod = on && net_links_match(l->name, (const char *const *)pods.text, pods.n);
 
-	if (!self->attached || (on == l->on && pod == l->pod))
+	if (!self->attached)
 		return;
-	if (l->on)
+	if (l->on && (!on || hangs_out(l) != !!l->out))
 		link_off(l);
-	if (!on)
+	if (on && l->on && pod != l->pod)
+		put_facts(l, pod);
+	if (!on || l->on)
 		return;
 	link_on(l, pod);
 	if (self->canaries)
 		net_canaries_send(l);
+}
+
+/* The programs stay where they hang; only what goes by the name changes. */
+static void link_renamed(struct net_link *l)
+{
+	if (l->on) {
+		name_hook(l, l->in, false);
+		name_hook(l, l->out, true);
+		tell_listeners(l->ifindex, l->name);
+	}
+	link_place(l);
 }
 
 static void on_change(void *arg, struct net_link *l, enum net_link_change what)
@@ -143,17 +180,15 @@ static void on_change(void *arg, struct net_link *l, enum net_link_change what)
 	(void)arg;
 	switch (what) {
 	case NET_LINK_NEW:
-	case NET_LINK_RENAMED:
 		link_place(l);
+		break;
+	case NET_LINK_RENAMED:
+		link_renamed(l);
 		break;
 	case NET_LINK_UP:
 	case NET_LINK_DOWN:
 		if (l->on && self->canaries)
 			net_canaries_send(l);
-		break;
-	case NET_LINK_RENAMING: /* hooks and pins bear the name */
-		if (l->on)
-			link_off(l);
 		break;
 	case NET_LINK_GONE:
 		if (l->on)
@@ -290,12 +325,14 @@ static void net_stop(void *arg);
 
 static int net_start(struct kmn_core *core, void **out)
 {
+	struct stat ns;
 	int r;
 
 	self = calloc(1, sizeof(*self));
 	if (!self)
 		return kmn_err(-ENOMEM, "net");
 	self->core = core;
+	self->netns = stat("/proc/self/ns/net", &ns) < 0 ? 0 : ns.st_ino;
 	self->look_timer = -1;
 	*out = self;
 	r = load(self);

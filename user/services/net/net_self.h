@@ -1,4 +1,5 @@
 #pragma once
+#include <sys/types.h>
 #include "core/module.h"
 #include "services/net/told.h"
 
@@ -9,6 +10,7 @@ struct net_self {
 	struct kmn_core *core;
 	struct net_bpf *skel; /* NULL: this kernel refuses it, why says how */
 	char why[160];
+	ino_t netns;   /* the inode of the network namespace: 0 without /proc */
 	bool attached; /* hooks may hang */
 	bool canaries; /* the first one was asked for: new interfaces get theirs at once */
 	int look_timer;
