@@ -111,9 +111,8 @@ static __always_inline void net_who_of(struct net_who *who, struct bpf_sock *sk,
 	who->pid = o->pid;
 	who->start_ns = o->start_ns;
 	who->cgroup_id = o->cgroup_id;
-	who->via = proto == WIRE_TCP && !(o->how & (NET_OWNER_CONNECTED | NET_OWNER_HELD))
-			   ? NET_VIA_LISTENER
-			   : NET_VIA_OWNER;
+	who->via =
+		proto == WIRE_TCP && !(o->how & NET_OWNER_SURE) ? NET_VIA_LISTENER : NET_VIA_OWNER;
 }
 
 /* Outgoing: the socket comes with the packet. On a pod's veth it has been taken off. */

@@ -106,6 +106,18 @@ static void one_pid_used_again_is_another_process(void **state)
 	assert_false(process_describe(t, 10, 0, S(5) + NS_PER_S / 2, &chain)); /* between them */
 }
 
+/* As /proc tells it, of a process whose fork was seen. */
+static void a_start_in_whole_ticks_finds_the_process_of_that_tick(void **state)
+{
+	struct process_table *t = *state;
+
+	forked(t, 10, S(1) + 1234567, 1, 0, 0);
+	assert_true(process_describe(t, 10, S(1), 0, &chain));
+	assert_int_equal(chain.p[0].start_ns, S(1) + 1234567);
+	assert_false(process_describe(t, 10, S(1) + 10 * NS_PER_MS, 0, &chain));
+	assert_false(process_describe(t, 10, S(1) + 7, 0, &chain)); /* exact, and another */
+}
+
 static void a_lost_exit_is_noticed_when_the_pid_comes_back(void **state)
 {
 	struct process_table *t = *state;
@@ -636,6 +648,7 @@ int main(void)
 		CASE(an_unknown_parent_ends_the_chain_with_its_pid),
 		CASE(a_stranger_is_its_pid_alone_and_pid_0_nobody),
 		CASE(one_pid_used_again_is_another_process),
+		SMALL(a_start_in_whole_ticks_finds_the_process_of_that_tick),
 		CASE(a_lost_exit_is_noticed_when_the_pid_comes_back),
 		SMALL(a_tick_notices_processes_that_are_gone),
 		CASE(doubles_are_counted_and_change_nothing),

@@ -68,6 +68,15 @@ wait_for 30 event v6-in '"attribution":"owner"' 'fd09::1' '"server"' || fail "v6
 event all-708x '"port":7083' && fail "an exempted packet was told of"
 event but-7083 && fail "an allow was told of"
 
+# a connection that a child has accepted is the child's from then on
+in_host "$BUILD/tests/firewall/tool_talk" forker tcp 10.9.0.254 7081 >"$work/heard" &
+server=$!
+wait_for 30 grep -q child "$work/heard" || fail "the server that forks does not start"
+in_peer "$BUILD/tests/firewall/tool_talk" slowly tcp 10.9.0.254 7081 || fail "the slow client"
+wait $server || fail "the word of the slow client did not arrive"
+child=$(sed -n 's/^child //p' "$work/heard")
+wait_for 30 event no-web-in '"attribution":"owner"' "\"pid\":$child[,}]" || fail "the child that accepted ($child) is not the owner: $(cat "$work/of_rule")"
+
 policy prevent
 komainu reload >"$work/said" || fail "reload: $(cat "$work/said")"
 for act in dns_out web_out web_in v6_in beside; do

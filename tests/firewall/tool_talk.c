@@ -1,5 +1,7 @@
-/* tool_talk server|client udp|tcp ADDRESS PORT: one word from the client to the server. The server
- * says "ready" when it can be asked and "word" when the word came; both give up in time. */
+/* tool_talk server|client|forker|slowly udp|tcp ADDRESS PORT: one word from the client to the
+ * server. The server says "ready" when it can be asked and "word" when the word came; both give up
+ * in time. A forker is a server whose child, of which it tells the pid, accepts and reads; slowly
+ * is a client that connects a while before it sends. */
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -7,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* A machine that is emulated takes its time. */
@@ -23,8 +26,10 @@ static int give_up_after(int fd, int seconds)
 	       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
 }
 
-static int serve(int fd, int tcp, const struct sockaddr *a, socklen_t len)
+static int serve(int fd, int tcp, int forks, const struct sockaddr *a, socklen_t len)
 {
+	struct sockaddr_storage from;
+	socklen_t from_len = sizeof(from);
 	char word[16] = "";
 	int one = 1;
 
@@ -33,18 +38,29 @@ static int serve(int fd, int tcp, const struct sockaddr *a, socklen_t len)
 		return 1;
 	(void)puts("ready");
 	(void)fflush(stdout);
+	if (forks && fork()) {
+		int status;
+
+		return wait(&status) < 0 || status != 0;
+	}
+	if (forks) {
+		(void)printf("child %d\n", getpid());
+		(void)fflush(stdout);
+	}
 	if (tcp)
-		fd = accept(fd, NULL, NULL);
-	if (fd < 0 || give_up_after(fd, 3) || recv(fd, word, sizeof(word) - 1, 0) != 4)
+		fd = accept(fd, (void *)&from, &from_len);
+	if (fd < 0 || give_up_after(fd, forks ? 9 : 3) || recv(fd, word, sizeof(word) - 1, 0) != 4)
 		return 1;
 	(void)puts(word);
 	return strcmp(word, "word") != 0;
 }
 
-static int ask(int fd, const struct sockaddr *a, socklen_t len)
+static int ask(int fd, int slowly, const struct sockaddr *a, socklen_t len)
 {
 	if (give_up_after(fd, 2) || connect(fd, a, len) < 0)
 		return 1;
+	if (slowly)
+		(void)sleep(4); /* denials of the start of the connection are told of by then */
 	return send(fd, "word", 4, 0) != 4;
 }
 
@@ -68,5 +84,7 @@ int main(int argc, char **argv)
 	fd = socket(v6 ? AF_INET6 : AF_INET, tcp ? SOCK_STREAM : SOCK_DGRAM, 0);
 	if (fd < 0)
 		return 2;
-	return strcmp(argv[1], "server") ? ask(fd, a, len) : serve(fd, tcp, a, len);
+	if (!strcmp(argv[1], "server") || !strcmp(argv[1], "forker"))
+		return serve(fd, tcp, !strcmp(argv[1], "forker"), a, len);
+	return ask(fd, !strcmp(argv[1], "slowly"), a, len);
 }

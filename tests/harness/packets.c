@@ -1,9 +1,12 @@
+#include <linux/if.h>
 #include <linux/membarrier.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "harness/packets.h"
@@ -14,6 +17,17 @@ void t_need_bpf(void)
 		puts("skipped: needs root");
 		exit(77);
 	}
+}
+
+void t_own_netns(void)
+{
+	struct ifreq up = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+	int fd;
+
+	assert_int_equal(unshare(CLONE_NEWNET), 0);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &up), 0);
+	close(fd);
 }
 
 void t_bind_cpu(unsigned cpu)

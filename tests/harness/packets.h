@@ -33,6 +33,9 @@ struct t_net {
 /* Says why and exits 77 where BPF cannot be used. */
 void t_need_bpf(void);
 
+/* Into a network namespace of our own, with lo up. */
+void t_own_netns(void);
+
 struct t_net *t_net_open(void);
 void t_net_close(struct t_net *t);
 

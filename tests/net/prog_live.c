@@ -1,16 +1,13 @@
 /* Packets that no test run can make: real ones on loopback of a network namespace of its own, whose
  * bytes lie in pages beside the skb (down to the first 14), or are many segments in one. */
 #include <arpa/inet.h>
-#include <linux/if.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/virtio_net.h>
 #include <poll.h>
-#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "harness/rules.h"
@@ -32,14 +29,8 @@ static int attach(bool egress)
 
 static int setup(void **state)
 {
-	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int fd;
-
 	(void)state;
-	assert_int_equal(unshare(CLONE_NEWNET), 0);
-	fd = socket(AF_INET, SOCK_DGRAM, 0);
-	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
-	close(fd);
+	t_own_netns();
 	t = t_net_open();
 	assert_int_equal(attach(false), 0);
 	return 0;

@@ -66,7 +66,8 @@ void process_table_containers(struct process_table *t, struct container_table *c
 void process_table_tick(struct process_table *t, uint64_t now_ns);
 uint64_t process_table_memory_max(const struct process_table *t); /* bytes, by formula */
 
-/* Fill chain for (pid, start_ns); start_ns 0: the newest process of that pid at at_ns (0: now).
+/* Fill chain for (pid, start_ns); start_ns 0: the newest process of that pid at at_ns (0: now); a
+ * whole number of ticks of 10 ms: the one that started in that tick.
  * False and an empty chain (n = 1 with only the pid when pid is not 0) when it is not in the table.
  * An ancestor that is not known any more ends the chain with its pid alone. */
 bool process_describe(struct process_table *t, uint32_t pid, uint64_t start_ns, uint64_t at_ns,
@@ -142,6 +143,12 @@ struct process_host {
  * meanwhile is left out. Start times there are in ticks of 10 ms; the first record of a process
  * brings the exact one. Allocates, reads files: at start only. Number of processes, or -errno. */
 int process_snapshot(struct process_table *t, const struct process_host *host);
+
+/* Of the process whose folder below proc_root is open as dir: its start in ticks of 10 ms, which
+ * process_describe() takes for the exact time as well, and its cgroup (0: not known). A descriptor
+ * of the folder names one process, whoever gets its pid later. 0, or -errno. */
+int process_read_identity(const struct process_host *host, int dir, uint64_t *start_ns,
+			  uint64_t *cgroup_id);
 
 struct process_stats {
 	uint64_t live, exited; /* in the table now */

@@ -159,6 +159,18 @@ static uint64_t read_cgroup(struct snap *s, int dir)
 	return st.st_ino; /* of a cgroup the inode number is the id: kernfs, 5.5 and later */
 }
 
+int process_read_identity(const struct process_host *host, int dir, uint64_t *start_ns,
+			  uint64_t *cgroup_id)
+{
+	struct snap s = { .host = host };
+	uint32_t ppid;
+	int r = read_stat(&s, dir, &ppid, start_ns);
+
+	if (!r)
+		*cgroup_id = read_cgroup(&s, dir);
+	return r;
+}
+
 static void keep(struct snap *s, const struct process_exec *x)
 {
 	const struct process_who *who = &x->who;

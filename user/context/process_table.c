@@ -90,6 +90,8 @@ void process_forget(struct process_table *t, struct process_entry *e)
 
 struct process_entry *process_find(struct process_table *t, uint32_t pid, uint64_t start_ns)
 {
+	bool whole = start_ns && start_ns % PROCESS_TICK_NS == 0; /* from /proc: not exact */
+
 	for (uint32_t i = *bucket_of(t, pid); i; i = t->entry[i].next) {
 		struct process_entry *e = &t->entry[i];
 
@@ -97,7 +99,7 @@ struct process_entry *process_find(struct process_table *t, uint32_t pid, uint64
 			continue;
 		if (e->start_ns == start_ns)
 			return e;
-		if (e->bits & PROCESS_BIT_TICKS &&
+		if ((whole || e->bits & PROCESS_BIT_TICKS) &&
 		    e->start_ns / PROCESS_TICK_NS == start_ns / PROCESS_TICK_NS)
 			return e;
 	}

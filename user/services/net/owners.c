@@ -13,6 +13,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "context/process.h"
 #include "net/net_abi.h"
 #include "net/owner.skel.h"
 #include "services/net/owners.h"
@@ -22,10 +23,11 @@
 
 static struct net_owners_stats stats;
 static struct owner_bpf *skel;
-static const char *const hook_names[] = { "cgroup/sock_create", "cgroup/connect4",
-					  "cgroup/connect6",	"cgroup/sendmsg4",
-					  "cgroup/sendmsg6",	"cgroup/post_bind4",
-					  "cgroup/post_bind6" };
+static const char *const hook_names[] = {
+	"cgroup/sock_create",  "cgroup/connect4",     "cgroup/connect6",    "cgroup/sendmsg4",
+	"cgroup/sendmsg6",     "cgroup/post_bind4",   "cgroup/post_bind6",  "cgroup/getpeername4",
+	"cgroup/getpeername6", "cgroup/getsockname4", "cgroup/getsockname6"
+};
 #define OWNER_HOOKS (sizeof(hook_names) / sizeof(*hook_names))
 
 static struct bpf_program *program(size_t i)
@@ -33,7 +35,8 @@ static struct bpf_program *program(size_t i)
 	struct bpf_program *const all[OWNER_HOOKS] = {
 		skel->progs.owner_create,   skel->progs.owner_connect4, skel->progs.owner_connect6,
 		skel->progs.owner_sendmsg4, skel->progs.owner_sendmsg6, skel->progs.owner_bind4,
-		skel->progs.owner_bind6
+		skel->progs.owner_bind6,    skel->progs.owner_peer4,	skel->progs.owner_peer6,
+		skel->progs.owner_name4,    skel->progs.owner_name6
 	};
 
 	return all[i];
@@ -102,11 +105,11 @@ void net_owners_attach(struct kmn_core *core)
 		if (h)
 			(void)bpfobj_attach_cgroup(core->bpf, h, program(i), cgroup); /* in h */
 	}
-	net_owners_take_in(bpf_map__fd(skel->maps.net_owners), &stats);
+	net_owners_take_in(bpf_map__fd(skel->maps.net_owners), core->kernel, &stats);
 }
 
 /* What the hooks have written onto a UDP socket of ours that was made, bound to loopback, sent from
- * (to itself) and connected. */
+ * (to itself), connected, and asked for both its names. */
 static uint32_t drive(int family)
 {
 	struct sockaddr_in in4 = { .sin_family = AF_INET,
@@ -115,6 +118,8 @@ static uint32_t drive(int family)
 	struct sockaddr *a = family == AF_INET ? (void *)&in4 : (void *)&in6;
 	socklen_t len = family == AF_INET ? sizeof(in4) : sizeof(in6);
 	kmn_auto(fd) int fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct sockaddr_storage got;
+	socklen_t got_len = sizeof(got);
 	struct net_owner o = {};
 
 	if (fd < 0)
@@ -122,6 +127,9 @@ static uint32_t drive(int family)
 	if (bind(fd, a, len) == 0 && getsockname(fd, a, &len) == 0) {
 		(void)!sendto(fd, "", 0, 0, a, len); /* what counts is what the hook wrote */
 		(void)!connect(fd, a, len);
+		(void)!getpeername(fd, (void *)&got, &got_len);
+		got_len = sizeof(got);
+		(void)!getsockname(fd, (void *)&got, &got_len);
 	}
 	if (bpf_map_lookup_elem(bpf_map__fd(skel->maps.net_owners), &fd, &o) < 0 ||
 	    o.pid != (uint32_t)getpid())
@@ -137,7 +145,9 @@ void net_owners_canary(struct kmn_core *core)
 	} want[OWNER_HOOKS] = { { false, NET_OWNER_MADE },     { false, NET_OWNER_CONNECTED },
 				{ true, NET_OWNER_CONNECTED }, { false, NET_OWNER_SENT },
 				{ true, NET_OWNER_SENT },      { false, NET_OWNER_BOUND },
-				{ true, NET_OWNER_BOUND } };
+				{ true, NET_OWNER_BOUND },     { false, NET_OWNER_PEER },
+				{ true, NET_OWNER_PEER },      { false, NET_OWNER_NAME },
+				{ true, NET_OWNER_NAME } };
 	struct kmn_state *state = bpfobj_state(core->bpf);
 	uint32_t v4, v6;
 
@@ -180,10 +190,17 @@ const struct net_owners_stats *net_owners_stats(void)
 struct walk {
 	int map;
 	struct net_owners_stats *stats;
+	struct process_host host;
 	uint64_t until_ns;
 	uint64_t *inode; /* sockets seen, open addressing; 0 = free */
 	uint32_t n;
 	bool full;
+};
+
+/* The process in hand. */
+struct holder {
+	int pidfd;
+	struct net_owner owner;
 };
 
 /* False: seen already, or no room. */
@@ -207,10 +224,10 @@ static bool is_new(struct walk *w, uint64_t inode)
 }
 
 /* A listening socket names its opener, so that what accept() makes of it is told as "listener". */
-static void take_in(struct walk *w, int pidfd, int number, uint32_t pid)
+static void take_in(struct walk *w, const struct holder *h, int number)
 {
-	kmn_auto(fd) int fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
-	struct net_owner o = { .pid = pid, .how = NET_OWNER_HELD };
+	kmn_auto(fd) int fd = (int)syscall(SYS_pidfd_getfd, h->pidfd, number, 0);
+	struct net_owner o = h->owner;
 	int domain = 0, listens = 0;
 	socklen_t len = sizeof(int);
 
@@ -225,19 +242,29 @@ static void take_in(struct walk *w, int pidfd, int number, uint32_t pid)
 		w->stats->taken_in++;
 }
 
-static void walk_process(struct walk *w, uint32_t pid)
+/* Who it is, once for all its sockets. The pidfd was opened while the folder still showed it: both
+ * are of one process. */
+static bool know(struct walk *w, int dir, uint32_t pid, struct holder *h)
 {
-	char path[64], target[64];
-	kmn_auto(fd) int pidfd = -1;
-	struct dirent *e;
-	DIR *dir;
+	uint64_t start_ns, cgroup_id;
 
-	(void)snprintf(path, sizeof(path), "/proc/%u/fd", pid);
-	dir = opendir(path);
-	if (!dir)
-		return; /* a kernel thread, or it ended */
-	while (!w->full && (e = readdir(dir))) {
-		ssize_t n = readlinkat(dirfd(dir), e->d_name, target, sizeof(target) - 1);
+	h->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (h->pidfd < 0 || process_read_identity(&w->host, dir, &start_ns, &cgroup_id) < 0)
+		return false;
+	h->owner = (struct net_owner){
+		.pid = pid, .how = NET_OWNER_HELD, .start_ns = start_ns, .cgroup_id = cgroup_id
+	};
+	return true;
+}
+
+static void walk_fds(struct walk *w, DIR *fds, int dir, uint32_t pid)
+{
+	struct holder h = { .pidfd = -1 };
+	char target[64];
+	struct dirent *e;
+
+	while (!w->full && (e = readdir(fds))) {
+		ssize_t n = readlinkat(dirfd(fds), e->d_name, target, sizeof(target) - 1);
 		uint64_t inode;
 
 		if (n < 0)
@@ -245,19 +272,36 @@ static void walk_process(struct walk *w, uint32_t pid)
 		target[n] = '\0';
 		if (sscanf(target, "socket:[%lu]", &inode) != 1 || !is_new(w, inode))
 			continue;
-		if (pidfd < 0)
-			pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-		if (pidfd < 0)
-			break;
-		take_in(w, pidfd, (int)strtol(e->d_name, NULL, 10), pid);
+		if (h.pidfd < 0 && !know(w, dir, pid, &h))
+			break; /* it ended */
+		take_in(w, &h, (int)strtol(e->d_name, NULL, 10));
 	}
-	(void)closedir(dir);
+	if (h.pidfd >= 0)
+		close(h.pidfd);
 }
 
-void net_owners_take_in(int owners_fd, struct net_owners_stats *s)
+static void walk_process(struct walk *w, int proc, const char *name)
+{
+	kmn_auto(fd) int dir = openat(proc, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd = dir < 0 ? -1 : openat(dir, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *fds = fd < 0 ? NULL : fdopendir(fd);
+
+	if (fds) { /* else a kernel thread, or it ended */
+		walk_fds(w, fds, dir, (uint32_t)strtoul(name, NULL, 10));
+		(void)closedir(fds);
+	} else if (fd >= 0) {
+		close(fd);
+	}
+}
+
+void net_owners_take_in(int owners_fd, const struct kernel *kernel, struct net_owners_stats *s)
 {
 	struct walk w = { .map = owners_fd,
 			  .stats = s,
+			  .host = { .proc_root = "/proc",
+				    .cgroup_root = kernel->cgroup_root,
+				    .cgroup_name =
+					    kernel->cgroup_subsys < 0 ? "" : kernel->cgroup_name },
 			  .until_ns = clock_boot_ns() + OWNERS_TIME_NS };
 	struct dirent *e;
 	DIR *proc;
@@ -272,7 +316,7 @@ void net_owners_take_in(int owners_fd, struct net_owners_stats *s)
 			s->left_out++;
 			break;
 		}
-		walk_process(&w, (uint32_t)strtoul(e->d_name, NULL, 10));
+		walk_process(&w, dirfd(proc), e->d_name);
 	}
 	if (proc)
 		(void)closedir(proc);

@@ -19,5 +19,5 @@ void net_owners_stop(void);
 const struct net_owners_stats *net_owners_stats(void);
 
 /* Write the holder onto every socket of IPv4 and IPv6 that bears no name yet. Bounded in sockets
- * and in time. */
-void net_owners_take_in(int owners_fd, struct net_owners_stats *s);
+ * and in time. kernel: where cgroups are. */
+void net_owners_take_in(int owners_fd, const struct kernel *kernel, struct net_owners_stats *s);
