@@ -125,12 +125,54 @@ static bool enter(const struct item *message, struct in *in)
 	return true;
 }
 
+static bool take_of_process(const struct item *it, struct event *ev, struct process_view *p)
+{
+	bool ok;
+
+	switch (it->key) {
+	case P_PID:
+		return take_u32(it, &p->pid);
+	case P_PPID:
+		return take_u32(it, &p->ppid);
+	case P_UID:
+		return take_u32(it, &p->uid);
+	case P_EUID:
+		return take_u32(it, &p->euid);
+	case P_GID:
+		return take_u32(it, &p->gid);
+	case P_LOGIN_UID:
+		ok = take_u32(it, &p->login_uid);
+		p->login_uid--;
+		return ok;
+	case P_START:
+		return take_u64(it, &p->start_ns);
+	case P_FLAGS:
+		return take_u32(it, &p->flags);
+	case P_SOURCE:
+		return take_u32(it, &p->source);
+	case P_EXE_INO:
+		return take_u64(it, (uint64_t *)&p->exe_id.ino);
+	case P_EXE_DEV:
+		return take_u32(it, &p->exe_id.dev);
+	case P_EXE_GEN:
+		return take_u32(it, &p->exe_id.gen);
+	case P_EXE:
+		return take_text(it, ev, &p->exe);
+	case P_ARGS:
+		return take_text(it, ev, &p->args);
+	case P_CWD:
+		return take_text(it, ev, &p->cwd);
+	case P_USER:
+		return take_text(it, ev, &p->user);
+	}
+	return true; /* of a newer sensor: skipped */
+}
+
 static bool get_process(const struct item *message, struct event *ev)
 {
 	struct process_view *p;
 	struct item it;
 	struct in in;
-	bool ok = true;
 
 	if (!enter(message, &in))
 		return false;
@@ -138,62 +180,10 @@ static bool get_process(const struct item *message, struct event *ev)
 		return true;
 	p = &ev->who.p[ev->who.n++];
 	p->login_uid = UINT32_MAX;
-	while (ok && in.p < in.end) {
-		if (!get_item(&in, &it))
+	while (in.p < in.end)
+		if (!get_item(&in, &it) || !take_of_process(&it, ev, p))
 			return false;
-		switch (it.key) {
-		case P_PID:
-			ok = take_u32(&it, &p->pid);
-			break;
-		case P_PPID:
-			ok = take_u32(&it, &p->ppid);
-			break;
-		case P_UID:
-			ok = take_u32(&it, &p->uid);
-			break;
-		case P_EUID:
-			ok = take_u32(&it, &p->euid);
-			break;
-		case P_GID:
-			ok = take_u32(&it, &p->gid);
-			break;
-		case P_LOGIN_UID:
-			ok = take_u32(&it, &p->login_uid);
-			p->login_uid--;
-			break;
-		case P_START:
-			ok = take_u64(&it, &p->start_ns);
-			break;
-		case P_FLAGS:
-			ok = take_u32(&it, &p->flags);
-			break;
-		case P_SOURCE:
-			ok = take_u32(&it, &p->source);
-			break;
-		case P_EXE_INO:
-			ok = take_u64(&it, (uint64_t *)&p->exe_id.ino);
-			break;
-		case P_EXE_DEV:
-			ok = take_u32(&it, &p->exe_id.dev);
-			break;
-		case P_EXE_GEN:
-			ok = take_u32(&it, &p->exe_id.gen);
-			break;
-		case P_EXE:
-			ok = take_text(&it, ev, &p->exe);
-			break;
-		case P_ARGS:
-			ok = take_text(&it, ev, &p->args);
-			break;
-		case P_CWD:
-			ok = take_text(&it, ev, &p->cwd);
-			break;
-		case P_USER:
-			ok = take_text(&it, ev, &p->user);
-			break;
-		}
-	}
-	return ok;
+	return true;
 }
 
 static bool get_container(const struct item *message, struct event *ev)
