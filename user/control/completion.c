@@ -3,6 +3,7 @@
 #include "control/completion.h"
 
 #define NAME_MAX_BYTES 64
+#define BEGINNINGS_MAX 4 /* of one name: it has a word more */
 
 /* Options that every command takes; the last ones with a folder. */
 #define COMMON_OPTIONS "--help --config-dir --state-dir --run-dir --pin-root"
@@ -85,8 +86,8 @@ void completion_parse(const char *args, struct completion_args *out)
 
 /* ---- the tree of words ---- */
 
-/* Call fn for each different first part of a name that goes on ("", "policy"). Names are few, so
- * that comparing each with those before it is enough. */
+/* Is command i the first that goes on behind its first len bytes? Names are few, so that comparing
+ * each with those before it is enough. */
 static bool first_with_prefix(const struct cli_commands *c, unsigned i, size_t len)
 {
 	for (unsigned k = 0; k < i; k++)
@@ -94,6 +95,34 @@ static bool first_with_prefix(const struct cli_commands *c, unsigned i, size_t l
 		    c->command[k]->name[len] == ' ')
 			return false;
 	return true;
+}
+
+static const struct kmn_command *command_named(const struct cli_commands *c, const char *name)
+{
+	for (unsigned i = 0; i < c->n; i++)
+		if (!strcmp(c->command[i]->name, name))
+			return c->command[i];
+	return NULL;
+}
+
+/* The beginnings of the name of command i that are no commands themselves ("policy" of "policy
+ * check"), shortest first. Over all i each comes once. */
+static unsigned beginnings(const struct cli_commands *c, unsigned i,
+			   char out[BEGINNINGS_MAX][NAME_MAX_BYTES])
+{
+	const char *name = c->command[i]->name;
+	unsigned n = 0;
+
+	for (const char *p = strchr(name, ' '); p && n < BEGINNINGS_MAX; p = strchr(p + 1, ' ')) {
+		size_t len = (size_t)(p - name);
+
+		if (len >= NAME_MAX_BYTES || !first_with_prefix(c, i, len))
+			continue;
+		memcpy(out[n], name, len);
+		out[n][len] = 0;
+		n += !command_named(c, out[n]);
+	}
+	return n;
 }
 
 /* The words that may follow prefix ("" at the start), each once, with a blank between. */
@@ -123,15 +152,6 @@ static void add_next_words(const struct cli_commands *c, const char *prefix, str
 	}
 }
 
-/* Is prefix a command's whole name too? Its own words are added where it is. */
-static const struct kmn_command *command_named(const struct cli_commands *c, const char *name)
-{
-	for (unsigned i = 0; i < c->n; i++)
-		if (!strcmp(c->command[i]->name, name))
-			return c->command[i];
-	return NULL;
-}
-
 static void add_own_words(const struct completion_args *a, struct buf *out, bool more)
 {
 	for (unsigned i = 0; i < a->words; i++)
@@ -158,35 +178,31 @@ static void add_branch(const struct cli_commands *c, const char *path, struct bu
 /* Branches for every path: the commands, and the beginnings that are not commands. */
 static void add_branches(const struct cli_commands *c, struct buf *out)
 {
+	char begin[BEGINNINGS_MAX][NAME_MAX_BYTES];
+
 	add_branch(c, "", out);
 	for (unsigned i = 0; i < c->n; i++) {
-		const char *name = c->command[i]->name;
-		char prefix[NAME_MAX_BYTES];
+		unsigned n = beginnings(c, i, begin);
 
-		for (const char *p = strchr(name, ' '); p; p = strchr(p + 1, ' ')) {
-			size_t len = (size_t)(p - name);
-
-			if (len >= sizeof(prefix) || !first_with_prefix(c, i, len))
-				continue;
-			memcpy(prefix, name, len);
-			prefix[len] = 0;
-			if (!command_named(c, prefix))
-				add_branch(c, prefix, out);
-		}
-		add_branch(c, name, out);
+		for (unsigned k = 0; k < n; k++)
+			add_branch(c, begin[k], out);
+		add_branch(c, c->command[i]->name, out);
 	}
 }
 
-/* A pattern of all paths but the empty one: "policy"|"policy check"|... */
-static void add_path_pattern(const struct cli_commands *c, struct buf *out)
+/* All paths but the empty one between quote marks: "policy"|"policy check"|... */
+static void add_paths(const struct cli_commands *c, char quote, const char *between,
+		      struct buf *out)
 {
-	for (unsigned i = 0; i < c->n; i++) {
-		const char *name = c->command[i]->name;
+	char begin[BEGINNINGS_MAX][NAME_MAX_BYTES];
 
-		for (const char *p = strchr(name, ' '); p; p = strchr(p + 1, ' '))
-			if (first_with_prefix(c, i, (size_t)(p - name)))
-				buf_printf(out, "\"%.*s\"|", (int)(p - name), name);
-		buf_printf(out, "\"%s\"%s", name, i + 1 < c->n ? "|" : "");
+	for (unsigned i = 0; i < c->n; i++) {
+		unsigned n = beginnings(c, i, begin);
+
+		for (unsigned k = 0; k < n; k++)
+			buf_printf(out, "%c%s%c%s", quote, begin[k], quote, between);
+		buf_printf(out, "%c%s%c%s", quote, c->command[i]->name, quote,
+			   i + 1 < c->n ? between : "");
 	}
 }
 
@@ -196,7 +212,7 @@ static void add_posix_path(const struct cli_commands *c, const char *word, struc
 {
 	buf_printf(out, "\t\tcase \"%s\" in -*) continue ;; esac\n", word);
 	buf_printf(out, "\t\tcase \"${kmn_at:+$kmn_at }%s\" in\n\t\t", word);
-	add_path_pattern(c, out);
+	add_paths(c, '"', "|", out);
 	buf_printf(out, ") kmn_at=\"${kmn_at:+$kmn_at }%s\" ;;\n\t\t*) break ;;\n\t\tesac\n", word);
 }
 
@@ -325,6 +341,8 @@ static void fish_command(const struct kmn_command *command, struct buf *out)
 
 static void fish_script(const struct cli_commands *c, struct buf *out)
 {
+	char begin[BEGINNINGS_MAX][NAME_MAX_BYTES];
+
 	buf_puts(out, "# fish completion for komainu, made by: komainu completion fish\n"
 		      "function __komainu_at\n"
 		      "\tset -l path\n"
@@ -334,15 +352,8 @@ static void fish_script(const struct cli_commands *c, struct buf *out)
 		      "\t\t\tcontinue\n"
 		      "\t\tend\n"
 		      "\t\tset -l next (string trim \"$path $word\")\n"
-		      "\t\tswitch $next\n\t\tcase");
-	for (unsigned i = 0; i < c->n; i++) {
-		const char *name = c->command[i]->name;
-
-		for (const char *p = strchr(name, ' '); p; p = strchr(p + 1, ' '))
-			if (first_with_prefix(c, i, (size_t)(p - name)))
-				buf_printf(out, " '%.*s'", (int)(p - name), name);
-		buf_printf(out, " '%s'", name);
-	}
+		      "\t\tswitch $next\n\t\tcase ");
+	add_paths(c, '\'', " ", out);
 	buf_puts(out, "\n\t\t\tset path $next\n"
 		      "\t\tcase '*'\n"
 		      "\t\t\tbreak\n"
@@ -358,18 +369,11 @@ static void fish_script(const struct cli_commands *c, struct buf *out)
 		      "complete -c komainu -l pin-root -x -a '(__fish_complete_directories)'\n");
 	fish_words(c, "", out);
 	for (unsigned i = 0; i < c->n; i++) {
-		const char *name = c->command[i]->name;
-		char prefix[NAME_MAX_BYTES];
+		unsigned n = beginnings(c, i, begin);
 
-		for (const char *p = strchr(name, ' '); p; p = strchr(p + 1, ' ')) {
-			size_t len = (size_t)(p - name);
-
-			if (len >= sizeof(prefix) || !first_with_prefix(c, i, len))
-				continue;
-			memcpy(prefix, name, len);
-			prefix[len] = 0;
-			fish_words(c, prefix, out);
-		}
+		for (unsigned k = 0; k < n; k++)
+			fish_words(c, begin[k], out);
+		fish_words(c, c->command[i]->name, out); /* "verify" behind "events" */
 		fish_command(c->command[i], out);
 	}
 }
