@@ -161,100 +161,6 @@ static void batches_outside_of_the_filter_are_not_read(void **state)
 	store_close(s);
 }
 
-static uint64_t bytes_on_disk(enum event_stream stream)
-{
-	char dir[PATH_MAX], name[PATH_MAX + 300];
-	uint64_t sum = 0;
-	struct dirent *e;
-	struct stat st;
-	DIR *d;
-
-	(void)snprintf(dir, sizeof(dir), "%s/events/%s", state_dir,
-		       event_stream_name((uint8_t)stream));
-	d = opendir(dir);
-	assert_non_null(d);
-	while ((e = readdir(d))) {
-		(void)snprintf(name, sizeof(name), "%s/%s", dir, e->d_name);
-		if (!stat(name, &st) && S_ISREG(st.st_mode))
-			sum += (uint64_t)st.st_size;
-	}
-	closedir(d);
-	return sum;
-}
-
-static void the_budget_of_bytes_is_never_exceeded(void **state)
-{
-	struct store_config c = small_store();
-	struct event_store *s;
-	struct store_stats st;
-	uint64_t first = 0, last = 0, n = 0;
-
-	(void)state;
-	c.bytes_max[EVENT_FINDINGS] = STORE_BYTES_MIN;
-	s = open_store(&c);
-	for (unsigned i = 0; i < 300; i++) { /* 20 MB into 4 MiB */
-		assert_int_equal(store_events(s, EVENT_FINDINGS, n + 1, 100, 700, T0), 0);
-		n += 100;
-		assert_true(bytes_on_disk(EVENT_FINDINGS) <= STORE_BYTES_MIN);
-	}
-	store_stats(s, EVENT_FINDINGS, &st);
-	assert_int_equal(st.bytes, bytes_on_disk(EVENT_FINDINGS));
-	assert_int_equal(st.seq, n);
-	assert_int_equal(st.expired_events + read_all(EVENT_FINDINGS, &first, &last), n);
-	assert_int_equal(first, st.first_seq);
-	assert_int_equal(last, n);
-	assert_true(st.bytes > STORE_BYTES_MIN / 2); /* and it is used */
-	assert_verified(EVENT_FINDINGS); /* the oldest are gone, the chain holds over the seam */
-	store_close(s);
-}
-
-static void noise_does_not_evict_findings(void **state)
-{
-	struct store_config c = small_store();
-	struct event_store *s;
-	uint64_t first = 0, last = 0;
-
-	(void)state;
-	c.bytes_max[EVENT_TELEMETRY] = STORE_BYTES_MIN;
-	s = open_store(&c);
-	assert_int_equal(store_events(s, EVENT_FINDINGS, 1, 100, 700, T0), 0);
-	for (unsigned i = 0; i < 100; i++)
-		assert_int_equal(store_events(s, EVENT_TELEMETRY, 100 * i + 1, 100, 700, T0), 0);
-	assert_int_equal(read_all(EVENT_FINDINGS, &first, &last), 100);
-	store_close(s);
-}
-
-static void events_expire_after_their_days(void **state)
-{
-	const uint64_t day = 86400 * NS_PER_S;
-	struct store_config c = small_store();
-	struct event_store *s;
-	struct store_stats st;
-	uint64_t first = 0, last = 0;
-
-	(void)state;
-	c.days_max[EVENT_FINDINGS] = 8;
-	s = open_store(&c);
-	for (unsigned i = 0; i < 40; i++) { /* an event a day */
-		uint64_t now = T0 + i * day;
-
-		assert_int_equal(store_events(s, EVENT_FINDINGS, i + 1, 1, 100, now), 0);
-		(void)store_expire(s, now + 1);
-		store_stats(s, EVENT_FINDINGS, &st);
-		assert_true(st.oldest_ns + 10 * day >= now); /* 8 days and an eighth, not later */
-		if (st.expired_events) /* the youngest that went was older than 8 days */
-			assert_true((st.expired_events - 1 + 8) * day <= i * day);
-	}
-	assert_int_equal(st.expired_events + read_all(EVENT_FINDINGS, &first, &last), 40);
-	assert_verified(EVENT_FINDINGS);
-	(void)store_expire(s, T0 + 1000 * day);
-	store_stats(s, EVENT_FINDINGS, &st);
-	assert_int_equal(st.expired_events, 40);
-	assert_int_equal(store_events(s, EVENT_FINDINGS, 41, 1, 100, T0 + 1000 * day), 0);
-	assert_verified(EVENT_FINDINGS);
-	store_close(s);
-}
-
 /* ---- tampering: five segments with ten batches each ---- */
 
 static int tamper_setup(void **state)
@@ -545,9 +451,6 @@ int main(void)
 		T(a_reader_finds_the_last_ones_and_goes_on_over_a_new_segment),
 		T(a_tail_has_at_least_as_many_as_were_asked_for),
 		T(batches_outside_of_the_filter_are_not_read),
-		T(the_budget_of_bytes_is_never_exceeded),
-		T(noise_does_not_evict_findings),
-		T(events_expire_after_their_days),
 		TAMPER(a_deleted_batch_is_found),
 		TAMPER(a_deleted_last_batch_of_a_sealed_segment_is_found),
 		TAMPER(a_changed_byte_is_found),

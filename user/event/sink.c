@@ -276,21 +276,41 @@ int event_sink_flush(struct event_sink *s, uint32_t timeout_ms)
 
 /* ---- making ---- */
 
+/* Budgets as they are asked for, or ours where they are 0. */
+static void fill_budgets(const uint64_t bytes_max[EVENT_STREAMS],
+			 const uint32_t days_max[EVENT_STREAMS], uint64_t bytes[EVENT_STREAMS],
+			 uint32_t days[EVENT_STREAMS])
+{
+	static const uint64_t our_bytes[] = { EVENT_FINDINGS_BYTES, EVENT_TELEMETRY_BYTES };
+	static const uint32_t our_days[] = { EVENT_FINDINGS_DAYS, EVENT_TELEMETRY_DAYS };
+
+	for (int i = 0; i < EVENT_STREAMS; i++) {
+		bytes[i] = bytes_max[i] ? bytes_max[i] : our_bytes[i];
+		days[i] = days_max[i] ? days_max[i] : our_days[i];
+	}
+}
+
+void event_sink_budgets(struct event_sink *s, const uint64_t bytes_max[EVENT_STREAMS],
+			const uint32_t days_max[EVENT_STREAMS])
+{
+	uint64_t bytes[EVENT_STREAMS];
+	uint32_t days[EVENT_STREAMS];
+
+	fill_budgets(bytes_max, days_max, bytes, days);
+	writer_budgets(s->writer, bytes, days);
+}
+
 struct event_sink *event_sink_new(const struct event_sink_config *c)
 {
-	static const uint64_t bytes[EVENT_STREAMS] = { EVENT_FINDINGS_BYTES,
-						       EVENT_TELEMETRY_BYTES };
-	static const uint32_t days[EVENT_STREAMS] = { EVENT_FINDINGS_DAYS, EVENT_TELEMETRY_DAYS };
 	static const size_t cap[EVENT_STREAMS] = { FINDINGS_BUFFER, TELEMETRY_BUFFER };
 	struct store_config store = { .state_dir = c->state_dir };
 	struct event_sink *s = calloc(1, sizeof(*s));
 	bool ok = s != NULL;
 
+	fill_budgets(c->bytes_max, c->days_max, store.bytes_max, store.days_max);
 	for (int i = 0; i < EVENT_STREAMS && ok; i++) {
 		struct lane *l = &s->lane[i];
 
-		store.bytes_max[i] = c->bytes_max[i] ? c->bytes_max[i] : bytes[i];
-		store.days_max[i] = c->days_max[i] ? c->days_max[i] : days[i];
 		l->cap = cap[i];
 		l->front = malloc(cap[i]);
 		l->back = malloc(cap[i]);

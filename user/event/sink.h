@@ -34,6 +34,11 @@ void event_sink_free(struct event_sink *s);
 
 /* Called often (each turn of the rings does it): hands full or old buffers to the writer, lets
  * parked findings go, emits what the writer has to say. Bounded work. */
+/* Other budgets from now on, 0 as above: a bigger one holds at once, under a smaller one the oldest
+ * segments go step by step in the writer's thread. Never waits, never fails. */
+void event_sink_budgets(struct event_sink *s, const uint64_t bytes_max[EVENT_STREAMS],
+			const uint32_t days_max[EVENT_STREAMS]);
+
 void event_sink_turn(struct event_sink *s);
 
 /* Everything emitted so far is on disk; waits for it up to timeout_ms. For the stop and for tests,

@@ -23,6 +23,7 @@ struct event_store {
 	struct store_stream stream[EVENT_STREAMS];
 	struct hostkey key;
 	uint8_t boot[BOOT_ID_BYTES];
+	uint64_t segment_max; /* of a full budget */
 	int lock;
 	struct hash *hash;
 	uint8_t *raw, *packed; /* one batch each */
@@ -200,6 +201,34 @@ unsigned store_expire(struct event_store *s, uint64_t wall_ns)
 	return (unsigned)gone;
 }
 
+/* ---- budgets ---- */
+
+static void set_budget(struct event_store *s, enum event_stream id, uint64_t bytes_max,
+		       uint32_t days_max)
+{
+	struct store_stream *st = &s->stream[id];
+
+	st->bytes_max = bytes_max > STORE_BYTES_MIN ? bytes_max : STORE_BYTES_MIN;
+	st->segment_max = s->segment_max < st->bytes_max / 8 ? s->segment_max : st->bytes_max / 8;
+	st->days_max = days_max;
+}
+
+void store_budgets(struct event_store *s, const uint64_t bytes_max[EVENT_STREAMS],
+		   const uint32_t days_max[EVENT_STREAMS])
+{
+	for (int i = 0; i < EVENT_STREAMS; i++)
+		set_budget(s, (enum event_stream)i, bytes_max[i], days_max[i]);
+}
+
+bool store_trim(struct event_store *s)
+{
+	bool more = false;
+
+	for (int i = 0; i < EVENT_STREAMS; i++)
+		more |= stream_trim(&s->stream[i]);
+	return more;
+}
+
 /* ---- the whole ---- */
 
 static int make_dir(const char *path)
@@ -225,15 +254,10 @@ static int open_one(struct event_store *s, const struct store_config *c, const c
 		    enum event_stream id)
 {
 	struct store_stream *st = &s->stream[id];
-	uint64_t bytes = c->bytes_max[id] > STORE_BYTES_MIN ? c->bytes_max[id] : STORE_BYTES_MIN;
 	int r;
 
 	st->id = id;
-	st->bytes_max = bytes;
-	st->segment_max = c->segment_max ? c->segment_max : SEGMENT_BYTES_MAX;
-	if (st->segment_max > bytes / 8)
-		st->segment_max = bytes / 8;
-	st->days_max = c->days_max[id];
+	set_budget(s, id, c->bytes_max[id], c->days_max[id]);
 	st->key = &s->key;
 	st->boot = s->boot;
 	st->hash = s->hash;
@@ -278,6 +302,7 @@ int store_open(const struct store_config *c, struct event_store **out)
 	if (!s)
 		return -ENOMEM;
 	s->lock = -1;
+	s->segment_max = c->segment_max ? c->segment_max : SEGMENT_BYTES_MAX;
 	s->hash = hash_new();
 	s->raw = malloc(RAW_CAP);
 	s->packed_cap = compressBound(RAW_CAP);

@@ -41,9 +41,19 @@ const struct hostkey *store_host(const struct event_store *s);
 int store_append(struct event_store *s, enum event_stream stream, const void *frames, size_t len,
 		 bool pack, size_t *done);
 
-/* Drop segments whose events are all older than the days of their budget. wall_ns: now, by a clock
- * that can be trusted. Returns segments that went. */
+/* Segments that one call lets go of one stream at most: a budget that shrinks a lot must not hold
+ * up what is to be written. */
+#define STORE_DROPS_MAX 16
+
+/* Drop segments whose events are all older than the days of their budget, at most STORE_DROPS_MAX
+ * of each stream. wall_ns: now, by a clock that can be trusted. Returns segments that went. */
 unsigned store_expire(struct event_store *s, uint64_t wall_ns);
+
+/* Other budgets from now on. store_trim() brings the streams under them: the oldest segments go, at
+ * most STORE_DROPS_MAX of each stream; true: more of them have to, call it again. */
+void store_budgets(struct event_store *s, const uint64_t bytes_max[EVENT_STREAMS],
+		   const uint32_t days_max[EVENT_STREAMS]);
+bool store_trim(struct event_store *s);
 
 struct store_stats {
 	uint64_t seq, first_seq, oldest_ns, bytes, bytes_max;

@@ -275,7 +275,7 @@ static bool has_events(const struct store_stream *st)
 
 int stream_make_room(struct store_stream *st, uint64_t need)
 {
-	while (stream_bytes(st) + need > st->bytes_max) {
+	for (int i = 0; i < STORE_DROPS_MAX && stream_bytes(st) + need > st->bytes_max; i++) {
 		int r;
 
 		if (stream_may_drop(st)) {
@@ -291,6 +291,15 @@ int stream_make_room(struct store_stream *st, uint64_t need)
 	return 0;
 }
 
+bool stream_trim(struct store_stream *st)
+{
+	if (stream_bytes(st) <= st->bytes_max)
+		return false;
+	if (stream_make_room(st, 0) < 0)
+		return false; /* the disk is full: tried again with the next look */
+	return stream_bytes(st) > st->bytes_max && (stream_may_drop(st) || has_events(st));
+}
+
 void stream_expire(struct store_stream *st, uint64_t wall_ns)
 {
 	uint64_t keep = st->days_max * DAY_NS;
@@ -300,8 +309,11 @@ void stream_expire(struct store_stream *st, uint64_t wall_ns)
 	/* An open segment is closed after an eighth of its days, so that it can go in time. */
 	if (has_events(st) && stream_newest(st)->first_ns < wall_ns - keep / 8)
 		(void)stream_roll(st); /* the disk is full: tried again the next time */
-	while (stream_may_drop(st) && st->list[0].last_ns < wall_ns - keep)
+	for (int i = 0; i < STORE_DROPS_MAX && stream_may_drop(st); i++) {
+		if (st->list[0].last_ns >= wall_ns - keep)
+			break;
 		stream_drop_oldest(st);
+	}
 }
 
 /* ---- at the start ---- */

@@ -55,7 +55,11 @@ void stream_set_aside(struct store_stream *st, int why);
 /* Is there one that may go: sealed, or set aside? Drop the oldest of them. */
 bool stream_may_drop(const struct store_stream *st);
 void stream_drop_oldest(struct store_stream *st);
-/* Drop until need more bytes fit the budget. */
+/* Drop until need more bytes fit the budget. In STORE_DROPS_MAX steps at most, which is enough but
+ * after the budget has shrunk: then the stream is too big for a while, and stream_trim() goes on.
+ */
 int stream_make_room(struct store_stream *st, uint64_t need);
-/* Drop what is older than the days of the budget; wall_ns: now. */
+bool stream_trim(struct store_stream *st); /* true: it is still too big */
+/* Drop what is older than the days of the budget, at most STORE_DROPS_MAX segments; wall_ns: now.
+ */
 void stream_expire(struct store_stream *st, uint64_t wall_ns);

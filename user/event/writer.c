@@ -19,8 +19,13 @@ struct writer {
 	pthread_t thread;
 	sem_t wake;
 	_Atomic bool quit, trusted;
-	pthread_mutex_t lock; /* of report; held for a copy, never over I/O */
+	pthread_mutex_t lock; /* of report and budgets; held for a copy, never over I/O */
 	struct writer_report report;
+	struct {
+		bool fresh; /* not obeyed yet */
+		uint64_t bytes_max[EVENT_STREAMS];
+		uint32_t days_max[EVENT_STREAMS];
+	} budgets;
 	/* the thread's own */
 	size_t done[EVENT_STREAMS]; /* bytes of back that are written */
 	uint64_t retry_ns[EVENT_STREAMS];
@@ -106,6 +111,42 @@ static bool write_lane(struct writer *w, int i)
 	return true;
 }
 
+/* True: budgets that the store did not have. */
+static bool take_budgets(struct writer *w)
+{
+	uint64_t bytes_max[EVENT_STREAMS];
+	uint32_t days_max[EVENT_STREAMS];
+	bool fresh;
+
+	(void)pthread_mutex_lock(&w->lock);
+	fresh = w->budgets.fresh;
+	w->budgets.fresh = false;
+	memcpy(bytes_max, w->budgets.bytes_max, sizeof(bytes_max));
+	memcpy(days_max, w->budgets.days_max, sizeof(days_max));
+	(void)pthread_mutex_unlock(&w->lock);
+	if (fresh)
+		store_budgets(w->store, bytes_max, days_max);
+	return fresh;
+}
+
+/* Let go what is over the budgets; bounded, so that it goes on after the next look at the lanes. */
+static void keep_budgets(struct writer *w, uint64_t *expire_ns)
+{
+	bool more;
+
+	if (take_budgets(w))
+		*expire_ns = 0;
+	more = store_trim(w->store);
+	if (clock_boot_ns() >= *expire_ns && atomic_load(&w->trusted)) {
+		bool rest = store_expire(w->store, clock_wall_ns()) >= STORE_DROPS_MAX;
+
+		*expire_ns = rest ? 0 : clock_boot_ns() + EXPIRE_NS;
+		more |= rest;
+	}
+	if (more)
+		(void)sem_post(&w->wake);
+}
+
 static void *writer_main(void *arg)
 {
 	struct writer *w = arg;
@@ -121,10 +162,7 @@ static void *writer_main(void *arg)
 		quit = atomic_load(&w->quit);
 		done = write_lane(w, EVENT_FINDINGS);
 		done &= write_lane(w, EVENT_TELEMETRY);
-		if (clock_boot_ns() >= expire_ns && atomic_load(&w->trusted)) {
-			(void)store_expire(w->store, clock_wall_ns());
-			expire_ns = clock_boot_ns() + EXPIRE_NS;
-		}
+		keep_budgets(w, &expire_ns);
 		publish(w);
 	} while (!quit);
 	if (!done)
@@ -219,6 +257,17 @@ void writer_report(struct writer *w, struct writer_report *out)
 	*out = w->report;
 	w->report.n_notes = 0;
 	(void)pthread_mutex_unlock(&w->lock);
+}
+
+void writer_budgets(struct writer *w, const uint64_t bytes_max[EVENT_STREAMS],
+		    const uint32_t days_max[EVENT_STREAMS])
+{
+	(void)pthread_mutex_lock(&w->lock);
+	memcpy(w->budgets.bytes_max, bytes_max, sizeof(w->budgets.bytes_max));
+	memcpy(w->budgets.days_max, days_max, sizeof(w->budgets.days_max));
+	w->budgets.fresh = true;
+	(void)pthread_mutex_unlock(&w->lock);
+	(void)sem_post(&w->wake);
 }
 
 void writer_trust_clock(struct writer *w, bool trusted)

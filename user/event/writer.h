@@ -45,6 +45,9 @@ void writer_free(struct writer *w); /* what is handed over is written, if the di
 bool writer_hand_over(struct writer *w, struct lane *lane);
 /* The newest report; notes are handed out once. */
 void writer_report(struct writer *w, struct writer_report *out);
+/* Other budgets of the store from now on. Never waits; the thread obeys them at once. */
+void writer_budgets(struct writer *w, const uint64_t bytes_max[EVENT_STREAMS],
+		    const uint32_t days_max[EVENT_STREAMS]);
 /* May events be dropped for their age: false while the wall clock is in doubt. */
 void writer_trust_clock(struct writer *w, bool trusted);
 const char *writer_host_id(const struct writer *w);
