@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <bpf/libbpf.h>
 #include <cmocka.h>
 #include "control/cli.h"
 #include "control/completion.h"
@@ -20,6 +21,14 @@ static int remember(int argc, char **argv)
 	for (int i = 0; i <= argc && i < 8; i++)
 		last_argv[i] = argv[i];
 	return CLI_DEGRADED;
+}
+
+/* What libbpf warns of on stderr, unless it is told otherwise. */
+static int find_closed(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	return bpf_object__open("/no/such/object") ? CLI_NO : CLI_GOOD;
 }
 
 static const struct kmn_command zoo_commands[] = {
@@ -38,6 +47,11 @@ static const struct kmn_command zoo_commands[] = {
 	  .summary = "Feed all.",
 	  .help = "Example:\n  komainu zoo feed --file x\n",
 	  .run = remember },
+	{ .name = "zoo open",
+	  .args = "",
+	  .summary = "Find it closed.",
+	  .help = "x",
+	  .run = find_closed },
 	{ .name = "garden water",
 	  .args = "",
 	  .summary = "Water it.",
@@ -118,6 +132,15 @@ static void a_command_gets_its_last_word_and_what_stands_behind(void **state)
 	assert_string_equal(cli_places()->pin_root, "/p");
 	assert_string_equal(cli_places()->state_dir, "/var/lib/komainu");
 	assert_ptr_equal(cli_roof(), &roof);
+}
+
+static void libbpf_does_not_speak_for_itself(void **state)
+{
+	char out[4096];
+
+	(void)state;
+	assert_int_equal(RUN("zoo", "open"), CLI_GOOD);
+	assert_string_equal(out, "");
 }
 
 static void a_near_name_is_proposed(void **state)
@@ -252,6 +275,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_longest_command_wins),
 		cmocka_unit_test(a_command_gets_its_last_word_and_what_stands_behind),
+		cmocka_unit_test(libbpf_does_not_speak_for_itself),
 		cmocka_unit_test(a_near_name_is_proposed),
 		cmocka_unit_test(help_is_there_for_all_and_for_each),
 		cmocka_unit_test(without_words_it_shows_help_and_fails),

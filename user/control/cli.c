@@ -2,6 +2,7 @@
 #include <string.h>
 #include "base/near.h"
 #include "control/cli.h"
+#include "core/bpfobj.h"
 
 #define CLI_NAME_MAX 64 /* bytes of a command's name, all words */
 #define CLI_WORDS_MAX 4
@@ -272,6 +273,7 @@ int cli_main(const struct kmn_roof *roof, int argc, char **argv)
 	struct cli_commands c;
 	int words;
 
+	bpfobj_hear_libbpf(); /* whatever the command: its own lines would end on the terminal */
 	cli_set_roof(roof);
 	cli_collect(roof, &c);
 	if (!cli_take_places(&argc, argv, &places))

@@ -7,7 +7,6 @@
 #include <unistd.h>
 #include "base/auto.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "control/cli.h"
 #include "control/client.h"
 #include "control/life.h"
@@ -39,14 +38,6 @@ static int wait_for_end(int pidfd, pid_t pid, int fd)
 			STOP_MS / 1000);
 }
 
-/* libbpf says on stderr what is no fault here, such as an interface without our filter. */
-static int quiet(enum libbpf_print_level level, const char *fmt, va_list ap)
-{
-	if (level == LIBBPF_WARN)
-		log_vwrite(LOG_DEBUG, fmt, ap);
-	return 0;
-}
-
 /* Take out what is pinned or attached. The lock keeps a sensor from starting meanwhile. */
 static int unload(bool dry)
 {
@@ -70,7 +61,6 @@ static int unload(bool dry)
 		printf("would take out what komainu left in the kernel (%s)\n", places->pin_root);
 		return CLI_GOOD;
 	}
-	(void)libbpf_set_print(quiet);
 	r = bpfobj_unload_all(places->pin_root, &removed);
 	if (r < 0)
 		return cli_fail(CLI_NO, "not all could be taken out: %s", strerror(-r));

@@ -62,8 +62,7 @@ static void log_said(const char *object)
 		log_error("%s: kernel: %s", object, line);
 }
 
-/* Called by bpfobj_new() and before each load. */
-static void listen_to_libbpf(void)
+void bpfobj_hear_libbpf(void)
 {
 	said_len = 0;
 	said[0] = '\0';
@@ -138,7 +137,7 @@ struct bpfobj *bpfobj_new(const struct kernel *kernel, struct hook_table *hooks,
 	b->kernel = kernel;
 	b->hooks = hooks;
 	b->cpus = libbpf_num_possible_cpus();
-	listen_to_libbpf();
+	bpfobj_hear_libbpf();
 	if (snprintf(b->root, sizeof(b->root), "%s", pin_root) >= (int)sizeof(b->root)) {
 		errno = ENAMETOOLONG;
 		return NULL;
@@ -350,7 +349,7 @@ int bpfobj_load(struct bpfobj *b, struct bpf_object_skeleton *skel, const char *
 	__s32 subsys = b->kernel->cgroup_subsys;
 	int r;
 
-	listen_to_libbpf();
+	bpfobj_hear_libbpf();
 	set_rodata(obj, "kmn_instance", &b->instance, sizeof(b->instance));
 	set_rodata(obj, "kmn_probe_read", &read, sizeof(read));
 	set_rodata(obj, "kmn_cgroup_subsys", &subsys, sizeof(subsys));

@@ -16,6 +16,10 @@
  * folds, owners, flows) are adopted from the last instance when type, sizes and flags agree. */
 struct bpfobj;
 
+/* From now on what libbpf prints goes to our log at debug level (a refusal is told by who asked, in
+ * our words). bpfobj_new() does it too; a command that calls libbpf without an instance must. */
+void bpfobj_hear_libbpf(void);
+
 /* Opens the pin folders (at pin_root, normally /sys/fs/bpf/komainu), finds the previous instance.
  * NULL and errno, logged. */
 struct bpfobj *bpfobj_new(const struct kernel *kernel, struct hook_table *hooks,
