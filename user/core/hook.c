@@ -85,6 +85,15 @@ void hook_failed(struct hook *h, const char *fmt, ...)
 		log_warn("hook %s: %s", h->name, h->why);
 }
 
+void hook_off(struct hook *h, const char *why)
+{
+	(void)snprintf(h->why, sizeof(h->why), "%s", why);
+	if (h->state != HOOK_OFF)
+		log_info("hook %s: off: %s", h->name, why);
+	h->state = HOOK_OFF;
+	h->required = false;
+}
+
 void hook_proven(struct hook *h, uint64_t gen)
 {
 	h->state = HOOK_PROVEN;

@@ -35,6 +35,8 @@ void hook_table_free(struct hook_table *t);
 struct hook *hook_get(struct hook_table *t, uint8_t part, const char *key);
 void hook_remove(struct hook_table *t, const char *key);
 void hook_failed(struct hook *h, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* There is nothing to judge there now, which is no fault: why is shown, nobody is alarmed. */
+void hook_off(struct hook *h, const char *why);
 void hook_proven(struct hook *h, uint64_t gen);
 
 /* Walk: h = hook_next(t, NULL), then hook_next(t, h), until NULL. */

@@ -40,6 +40,25 @@ static void fail(struct net_link *link, const char *why)
 	link->nonce = 0;
 }
 
+/* Nothing passes there, so nothing can be proven, and nothing is missing. */
+static void down(struct net_link *link)
+{
+	if (link->in_on)
+		hook_off(link->in, "the interface is down");
+	if (link->out_on)
+		hook_off(link->out, "the interface is down");
+	link->nonce = 0;
+}
+
+/* It came up: what hangs there is to be proven again. */
+static void awake(struct hook *h, bool on)
+{
+	if (!on || h->state != HOOK_OFF)
+		return;
+	h->state = HOOK_ATTACHED;
+	h->why[0] = '\0';
+}
+
 static int expect(const struct net_link *link, bool egress)
 {
 	struct net_canary_key key = { .ifindex = link->ifindex, .egress = egress };
@@ -80,9 +99,11 @@ void net_canary_send(struct net_link *link)
 	if (link->out)
 		link->out->required = link->up;
 	if (!link->up) {
-		fail(link, "the interface is down");
+		down(link);
 		return;
 	}
+	awake(link->in, link->in_on);
+	awake(link->out, link->out_on);
 	if (link->out && !link->out_on) { /* nothing turns it round */
 		fail(link, "not proven: the egress hook, which the proof needs, is missing");
 		return;
@@ -98,8 +119,8 @@ void net_canary_send(struct net_link *link)
 	if (!r)
 		r = send_frame(link);
 	link->sent_ns = clock_boot_ns();
-	if (r == -ENETDOWN)
-		fail(link, "the interface is down");
+	if (r == -ENETDOWN) /* it went down meanwhile */
+		down(link);
 	else if (r < 0)
 		fail(link, strerror(-r));
 	else
