@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -192,6 +193,55 @@ static void limits_are_raised_and_memory_is_private(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static int drop_sys_resource(void)
+{
+	struct __user_cap_header_struct head = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	struct __user_cap_data_struct data[2];
+	struct rlimit locked = { 65536, 65536 };
+
+	if (setrlimit(RLIMIT_MEMLOCK, &locked) || syscall(SYS_capget, &head, data))
+		return -1;
+	data[0].effective &= ~(1u << CAP_SYS_RESOURCE);
+	data[0].permitted &= ~(1u << CAP_SYS_RESOURCE);
+	return (int)syscall(SYS_capset, &head, data);
+}
+
+/* In a child: what the log says goes to fd. */
+static int limits_without_right(int fd)
+{
+	if (dup2(fd, STDERR_FILENO) < 0 || drop_sys_resource())
+		return 2;
+	if (*life_trouble())
+		return 3; /* nothing was asked for yet */
+	life_limits();
+	if (!strstr(life_trouble(), "locked memory") ||
+	    !strstr(life_trouble(), "CAP_SYS_RESOURCE is missing"))
+		return 4;
+	return 0;
+}
+
+static void what_may_not_be_raised_is_told_in_one_line(void **state)
+{
+	char text[2048] = "";
+	int fd[2], status = 0;
+	ssize_t n;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(pipe(fd), 0);
+	pid = fork();
+	if (!pid)
+		_exit(limits_without_right(fd[1]));
+	close(fd[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(WEXITSTATUS(status), 0);
+	n = read(fd[0], text, sizeof(text) - 1);
+	assert_true(n > 0);
+	assert_ptr_equal(strchr(text, '\n'), text + n - 1); /* one line */
+	assert_non_null(strstr(text, "CAP_SYS_RESOURCE"));
+	close(fd[0]);
+}
+
 /* ---- the service manager ---- */
 
 static int manager(const char *name)
@@ -332,6 +382,7 @@ int main(void)
 		TEST(a_link_in_place_of_a_folder_is_refused),
 		TEST(a_second_sensor_is_refused_by_the_pid_of_the_first),
 		TEST(limits_are_raised_and_memory_is_private),
+		TEST(what_may_not_be_raised_is_told_in_one_line),
 		TEST(the_service_manager_is_told),
 		TEST(the_watchdog_is_fed_at_half_its_time_and_only_by_the_loop),
 		TEST(only_root_begins),

@@ -26,6 +26,7 @@
 #define OOM_SCORE "-900" /* protection goes last, but before what marks itself -1000 */
 #define NOTIFY_BYTES 512
 #define LARGE_BYTES (256 * 1024) /* given back to the kernel when freed */
+#define LIFE_TROUBLE_MAX 192	 /* all refusals together are shorter */
 
 /* ---- folders ---- */
 
@@ -83,7 +84,18 @@ int life_folders(const struct cli_places *places)
 
 /* ---- limits ---- */
 
-static void raise_limit(int what, const char *name, rlim_t to)
+static char refused[LIFE_TROUBLE_MAX]; /* of this process: "what, what" */
+static int refused_why;		       /* errno of the last */
+
+static void refuse(const char *what, int why)
+{
+	size_t len = strlen(refused);
+
+	(void)snprintf(refused + len, sizeof(refused) - len, "%s%s", len ? ", " : "", what);
+	refused_why = why;
+}
+
+static void raise_limit(int what, const char *refusal, rlim_t to)
 {
 	struct rlimit now, want = { to, to };
 
@@ -92,7 +104,7 @@ static void raise_limit(int what, const char *name, rlim_t to)
 		want.rlim_max = now.rlim_max; /* never lower */
 	if (!setrlimit(what, &want))
 		return;
-	log_warn("life: limit of %s is not raised: %s", name, strerror(errno));
+	refuse(refusal, errno);
 	now.rlim_cur = now.rlim_max;
 	(void)setrlimit(what, &now); /* as far as we may */
 }
@@ -101,17 +113,31 @@ void life_limits(void)
 {
 	kmn_auto(fd) int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
-	raise_limit(RLIMIT_MEMLOCK, "locked memory", RLIM_INFINITY);
-	raise_limit(RLIMIT_NOFILE, "descriptors", FILES_MAX);
+	refused[0] = '\0';
+	raise_limit(RLIMIT_MEMLOCK, "locked memory stays limited", RLIM_INFINITY);
+	raise_limit(RLIMIT_NOFILE, "descriptors stay limited", FILES_MAX);
 	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
-		log_warn("life: core dumps stay possible: %s", strerror(errno));
+		refuse("core dumps stay possible", errno);
 	if (fd < 0 || write(fd, OOM_SCORE, strlen(OOM_SCORE)) < 0)
-		log_warn("life: the kernel may kill the sensor when memory ends: %s",
-			 strerror(errno));
+		refuse("the sensor is not spared when memory ends", errno);
+	if (*life_trouble())
+		log_warn("life: %s", life_trouble());
 #ifdef __GLIBC__ /* it would raise it as it goes, and keep the tables of a large policy for good \
 		  */
 	(void)mallopt(M_MMAP_THRESHOLD, LARGE_BYTES);
 #endif
+}
+
+const char *life_trouble(void)
+{
+	static char text[LIFE_TROUBLE_MAX + 64];
+	bool rights = refused_why == EPERM || refused_why == EACCES;
+
+	if (!*refused)
+		return "";
+	(void)snprintf(text, sizeof(text), "%s: %s", refused,
+		       rights ? "CAP_SYS_RESOURCE is missing" : strerror(refused_why));
+	return text;
 }
 
 /* ---- the only one ---- */

@@ -15,10 +15,12 @@ int life_begin(const struct cli_places *places);
 int life_folders(const struct cli_places *places);
 
 /* Locked memory without limit (5.10 counts BPF maps there), 65536 descriptors, no core dumps or
- * ptrace by others, last to be killed when memory ends, large memory given back when it is
- * freed. What is refused is logged and not an error.
- * A child that is to be killed first must set its oom_score_adj itself. */
+ * ptrace by others, last to be killed when memory ends, large memory given back when it is freed.
+ * What is refused is no error: one line of the log has it, and life_trouble(). A child that is to
+ * be killed first must set its oom_score_adj itself. */
 void life_limits(void);
+/* What life_limits() could not have and why, one sentence; "": all of it was granted. */
+const char *life_trouble(void);
 
 /* Be the only sensor of run_dir: a lock on RUN_DIR/komainu.lock, which names our pid and ends with
  * us in whatever way. The descriptor; -EALREADY with *holder set (0: not known); -errno, logged. */

@@ -7,6 +7,7 @@
 #include "base/metrics.h"
 #include "context/container.h"
 #include "context/process.h"
+#include "control/life.h"
 #include "control/sensor_state.h"
 #include "event/sensor_kinds.h"
 
@@ -277,6 +278,8 @@ void sensor_status_json(struct sensor *s, struct json *j)
 	json_object(j, "loop");
 	json_u64(j, "worst_turn_us", loop_worst_turn_ns(s->core.loop) / 1000);
 	json_end(j);
+	if (*life_trouble())
+		json_str(j, "limits", life_trouble());
 }
 
 /* ---- metrics ---- */

@@ -409,6 +409,11 @@ static void print_rest(const cJSON *s, bool colours, struct buf *out)
 		buf_add_safe(out, text_at(w, "sandbox"), strlen(text_at(w, "sandbox")));
 		buf_puts(out, "\n");
 	}
+	if (*text_at(s, "limits")) {
+		buf_puts(out, "limits     ");
+		term_add(out, colours, TERM_YELLOW, text_at(s, "limits"));
+		buf_puts(out, "\n");
+	}
 	if (l)
 		buf_printf(out, "loop       longest turn %s\n",
 			   term_duration(turn, times(u64_at(l, "worst_turn_us"), 1000)));

@@ -34,6 +34,7 @@
  *              "formula": [{"what": "base", "bytes": 1}]},          its terms
  *   "workers": {"alive", "queued", "done", "failed", "died", "timed_out", "respawns", "sandbox"},
  *   "loop": {"worst_turn_us"},
+ *   "limits": "…",                                                 what the sensor may not have
  *   "control": {…}                                                 control_socket_json()
  * }
  */
