@@ -248,6 +248,9 @@ static void an_event_says_who_what_and_where(void **state)
 	doc = render(&ev, &out); /* Process Activity: the actor is the parent */
 	assert_int_equal(number_at(doc, "process.pid"), 1234);
 	assert_int_equal(number_at(doc, "actor.process.pid"), 1233);
+	assert_string_equal(text_at(doc, "message"), "curl -s 'http://example.test/a b'"
+						     "  [curl(1234) me < bash(1233) < bash(1232)]"
+						     "  {podman web docker.io/library/nginx:1.25}");
 	cJSON_Delete(doc);
 	buf_free(&out);
 }

@@ -122,8 +122,9 @@ struct kmn_event_kind {
 	/* Turn a checked record into *ev (init done, head fields set). 1: emit; 0: nothing to say
 	 * (a part of a longer record, a double); -errno: refuse, counted. */
 	int (*enrich)(void *self, const struct kmn_event *rec, struct event *ev);
-	void (*text)(const struct event *ev, struct buf *out); /* what happened, one line, safe */
-	uint32_t ocsf_class;				       /* class_uid */
+	/* What happened, one line, safe; whose act it was is added behind it. */
+	void (*text)(const struct event *ev, struct buf *out);
+	uint32_t ocsf_class; /* class_uid */
 	uint32_t ocsf_activity;
 	/* Attributes of the class inside the open top object; the common ones are written already:
 	 * times, count, classification, message, metadata, device, actor, in Process Activity

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "event/ocsf.h"
+#include "event/text.h"
 #include "event/texts.h"
 
 #define PROCESS_ACTIVITY 1007
@@ -275,6 +276,8 @@ static void message(struct json *j, const struct event *ev, const struct kmn_eve
 		json_text(j, "message", ev->message);
 	} else if (kind && kind->text) {
 		kind->text(ev, &line);
+		if (kind->ocsf_class == PROCESS_ACTIVITY) /* it is about them */
+			event_add_who(ev, &line);
 		json_text(j, "message", (struct text){ mem, (uint32_t)line.len });
 	}
 }

@@ -108,8 +108,7 @@ static struct text base_name(struct text path)
 	return (struct text){ slash + 1, path.len - (uint32_t)(slash + 1 - path.p) };
 }
 
-/* "curl[1234] < bash[1200] < sshd[900]" */
-static void add_who(struct buf *out, const struct event *ev)
+void event_add_who(const struct event *ev, struct buf *out)
 {
 	const struct container_view *c = &ev->who.container;
 
@@ -168,6 +167,6 @@ void event_line(const struct event *ev, const struct event_kinds *kinds,
 			add_cut(out, ev->message, LINE_TEXT_MAX);
 		}
 	}
-	add_who(out, ev);
+	event_add_who(ev, out);
 	buf_putc(out, '\n');
 }

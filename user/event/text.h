@@ -12,3 +12,7 @@ void event_line(const struct event *ev, const struct event_kinds *kinds,
 
 /* Arguments as a shell would take them, made safe; at most max bytes of them. */
 void event_add_args(struct buf *out, struct text args, uint32_t max);
+
+/* Whose act it was: "  [curl(1234) root < bash(1200) < sshd(900)]" and the container. Nothing when
+ * nothing is known. */
+void event_add_who(const struct event *ev, struct buf *out);

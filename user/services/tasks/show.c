@@ -44,40 +44,7 @@ static const struct process_view *view(const struct event *ev, uint32_t i)
 	return i < ev->who.n ? &ev->who.p[i] : &nobody;
 }
 
-/* "bash[1201]": the last part of the executable's path, "?" when it is not known. */
-static void add_name(struct buf *out, const struct process_view *p)
-{
-	const char *slash = p->exe.p ? memrchr(p->exe.p, '/', p->exe.len) : NULL;
-	struct text name = p->exe;
-
-	if (slash && slash + 1 < p->exe.p + p->exe.len) {
-		name.len -= (uint32_t)(slash + 1 - p->exe.p);
-		name.p = slash + 1;
-	}
-	if (name.len)
-		buf_add_safe(out, name.p, name.len);
-	else
-		buf_putc(out, '?');
-	buf_printf(out, "[%u]", p->pid);
-}
-
-static void add_user(struct buf *out, const struct process_view *p)
-{
-	buf_putc(out, ' ');
-	if (p->user.len)
-		buf_add_safe(out, p->user.p, p->user.len);
-	else
-		buf_printf(out, "uid=%u", p->uid);
-}
-
-static void add_parent_and_user(struct buf *out, const struct event *ev)
-{
-	if (ev->who.n > 1) {
-		buf_puts(out, " by ");
-		add_name(out, view(ev, 1));
-	}
-	add_user(out, view(ev, 0));
-}
+/* Whose act it was stands behind each of these texts: event_add_who(). */
 
 void tasks_exec_text(const struct event *ev, struct buf *out)
 {
@@ -89,7 +56,6 @@ void tasks_exec_text(const struct event *ev, struct buf *out)
 	else
 		buf_puts(out, "?");
 	add_args(out, p->args);
-	add_parent_and_user(out, ev);
 	if (p->flags & PROCESS_MEMFD)
 		buf_puts(out, ", from memory (memfd)");
 	if (p->flags & PROCESS_DELETED)
@@ -104,22 +70,19 @@ void tasks_exec_text(const struct event *ev, struct buf *out)
 
 void tasks_fork_text(const struct event *ev, struct buf *out)
 {
-	buf_puts(out, "fork ");
-	add_name(out, view(ev, 0));
-	add_parent_and_user(out, ev);
+	(void)ev;
+	buf_puts(out, "fork");
 }
 
 void tasks_exit_text(const struct event *ev, struct buf *out)
 {
 	uint64_t signo = event_get_u64(ev, EVENT_F_exit_signal, 0);
 
-	buf_puts(out, "exit ");
-	add_name(out, view(ev, 0));
+	buf_puts(out, "exit");
 	if (signo)
 		buf_printf(out, " by signal %" PRIu64, signo);
 	else
 		buf_printf(out, " with code %" PRIu64, event_get_u64(ev, EVENT_F_exit_code, 0));
-	add_parent_and_user(out, ev);
 }
 
 static void add_change(const struct event *ev, struct buf *out, const char *what,
@@ -139,8 +102,7 @@ void tasks_cred_text(const struct event *ev, struct buf *out)
 {
 	struct text detail = event_get_text(ev, EVENT_F_detail);
 
-	buf_puts(out, "credentials of ");
-	add_name(out, view(ev, 0));
+	buf_puts(out, "credentials");
 	add_change(ev, out, "uid", EVENT_F_old_uid, EVENT_F_new_uid, false);
 	add_change(ev, out, "euid", EVENT_F_old_euid, EVENT_F_new_euid, false);
 	add_change(ev, out, "gid", EVENT_F_old_gid, EVENT_F_new_gid, false);
