@@ -89,10 +89,24 @@ sensor_kill
 seen "first-$mark" || fail "events is silent when the sensor is dead"
 expect 0 komainu events verify
 grep -q 'good *telemetry' "$work/said" || fail "verify: $(cat "$work/said")"
-sensor_start "$work/policy.yaml"
+: >"$work/out"
+sensor_start "$work/policy.yaml" --foreground --json
 /bin/echo "second-$mark" >/dev/null
 wait_for 10 seen "second-$mark" || fail "no exec after the restart"
+printed() { grep -q "second-$mark" "$work/out"; }
+wait_for 10 printed || fail "run --foreground --json does not show an exec"
 sensor_stop || fail "the sensor did not end well"
+
+# ---- what the sensor printed is, object by object, what the store has
+events_json -n all >"$work/json"
+sort "$work/out" >"$work/printed"
+sort "$work/json" >"$work/stored"
+comm -23 "$work/printed" "$work/stored" >"$work/other"
+[ ! -s "$work/other" ] || fail "run --foreground --json shows other objects than events --json: $(head -n 1 "$work/other")"
+jq -se 'length > 0 and all(.metadata.sequence > 0 and .metadata.uid != null and .device.uid != null and
+	.device.boot_uid != null)' "$work/out" >/dev/null || fail "a printed object lacks number, host or boot"
+jq -se 'any(.unmapped.komainu.kind == "stopped") and any(.unmapped.komainu.kind == "exec") and
+	all(.unmapped.komainu.kind != "fork")' "$work/out" >/dev/null || fail "not what is to be shown was printed"
 kill $follower 2>/dev/null
 wait $follower 2>/dev/null
 shown "follow-$mark" "$work/followed" || fail "the follower lost its lines"

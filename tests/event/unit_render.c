@@ -362,7 +362,7 @@ static void a_terminal_that_stands_still_stops_nothing(void **state)
 
 	(void)state;
 	assert_int_equal(pipe(fd), 0); /* 64 KiB that nobody reads */
-	live = event_live_new(fd[1], &kinds, false, false);
+	live = event_live_new(fd[1], &kinds, false);
 	assert_non_null(live);
 	sample_event(&ev);
 	for (int i = 0; i < 50000; i++) /* 8 MB of lines */

@@ -76,6 +76,89 @@ static void an_event_is_on_disk_soon_after_it_was_emitted(void **state)
 	event_sink_free(s);
 }
 
+/* Wait for n events of a stream to be on disk, without another turn. */
+static bool stored(struct event_sink *s, enum event_stream stream, uint64_t n)
+{
+	uint64_t until = clock_boot_ns() + 10 * NS_PER_S;
+
+	while (stats(s, stream).stored < n && clock_boot_ns() < until)
+		sleep_ms(5);
+	return stats(s, stream).stored >= n;
+}
+
+static void a_lone_event_waits_for_no_other(void **state)
+{
+	struct event_sink *s = open_sink(0);
+
+	(void)state;
+	for (int i = 0; i < EVENT_STREAMS; i++) {
+		emit(s, (enum event_stream)i, 1, 100);
+		event_sink_turn(s); /* the one in which it came */
+		assert_true(stored(s, (enum event_stream)i, 1));
+	}
+	event_sink_free(s);
+}
+
+static void many_events_go_together(void **state)
+{
+	struct event_sink *s = open_sink(0);
+	uint64_t begin = clock_boot_ns(), most;
+
+	(void)state;
+	for (uint64_t i = 1; i <= 200; i++) { /* as the rings under load: a turn each 2 ms */
+		emit(s, EVENT_TELEMETRY, i, 100);
+		event_sink_turn(s);
+		sleep_ms(2);
+	}
+	most = 2 + (clock_boot_ns() - begin) / (EVENT_HAND_OVER_MS * NS_PER_MS);
+	assert_int_equal(event_sink_flush(s, 10000), 0);
+	assert_true(stats(s, EVENT_TELEMETRY).commits <= most + 1);
+	event_sink_free(s);
+}
+
+static void other_budgets_hold_at_once_and_hold_nothing_up(void **state)
+{
+	const uint64_t big[EVENT_STREAMS] = { 32 << 20, 64 << 20 };
+	const uint64_t small[EVENT_STREAMS] = { STORE_BYTES_MIN, STORE_BYTES_MIN };
+	const uint64_t ours[EVENT_STREAMS] = { 0 };
+	const uint32_t days[EVENT_STREAMS] = { 30, 3 }, our_days[EVENT_STREAMS] = { 0 };
+	struct event_sink *s = open_sink(0);
+	uint64_t first = 0, last = 0, begin, until = clock_boot_ns() + 20 * NS_PER_S;
+
+	(void)state;
+	event_sink_budgets(s, big, days);
+	for (uint64_t i = 1; i <= 12000; i++) {
+		emit(s, EVENT_FINDINGS, i, 700);
+		if (i % 500 == 0)
+			assert_int_equal(event_sink_flush(s, 10000), 0);
+	}
+	while (stats(s, EVENT_FINDINGS).bytes < 8 << 20 && clock_boot_ns() < until)
+		sleep_ms(5);
+	assert_int_equal(stats(s, EVENT_FINDINGS).bytes_max, big[0]);
+	assert_int_equal(stats(s, EVENT_TELEMETRY).bytes_max, big[1]);
+	assert_int_equal(stats(s, EVENT_FINDINGS).days_max, 30);
+	assert_int_equal(stats(s, EVENT_FINDINGS).expired_events, 0);
+	begin = clock_boot_ns();
+	event_sink_budgets(s, small, days);
+	assert_true(clock_boot_ns() - begin < NS_PER_S / 2); /* it does not wait for the disk */
+	emit(s, EVENT_FINDINGS, 12001, 700);
+	event_sink_turn(s);
+	while (stats(s, EVENT_FINDINGS).bytes > STORE_BYTES_MIN && clock_boot_ns() < until)
+		sleep_ms(5);
+	assert_true(stats(s, EVENT_FINDINGS).bytes <= STORE_BYTES_MIN);
+	event_sink_budgets(s, ours, our_days);
+	while (stats(s, EVENT_FINDINGS).bytes_max != EVENT_FINDINGS_BYTES &&
+	       clock_boot_ns() < until)
+		sleep_ms(5);
+	assert_int_equal(stats(s, EVENT_FINDINGS).bytes_max, EVENT_FINDINGS_BYTES);
+	assert_int_equal(stats(s, EVENT_TELEMETRY).days_max, EVENT_TELEMETRY_DAYS);
+	assert_int_equal(event_sink_flush(s, 10000), 0);
+	event_sink_free(s);
+	assert_true(read_all(EVENT_FINDINGS, &first, &last) > 0);
+	assert_int_equal(last, 12001);
+	assert_verified(EVENT_FINDINGS);
+}
+
 static void everything_is_on_disk_after_a_stop(void **state)
 {
 	uint64_t first = 0, last = 0;
@@ -286,6 +369,9 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, make_state_dir, remove_state_dir)
 	const struct CMUnitTest tests[] = {
 		T(an_event_is_on_disk_soon_after_it_was_emitted),
+		T(a_lone_event_waits_for_no_other),
+		T(many_events_go_together),
+		T(other_budgets_hold_at_once_and_hold_nothing_up),
 		T(everything_is_on_disk_after_a_stop),
 		T(a_writer_that_cannot_write_costs_telemetry_and_no_time),
 		T(losses_are_told_by_an_event),

@@ -3,8 +3,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
-#include <time.h>
 #include <unistd.h>
 #include "base/auto.h"
 #include "base/clock.h"
@@ -12,35 +10,25 @@
 #include "control/events_cmd.h"
 #include "control/events_query.h"
 #include "core/command.h"
+#include "event/follow.h"
 #include "event/ocsf.h"
-#include "event/reader.h"
 #include "event/text.h"
 #include "event/verify.h"
 
-#define POLL_NS (100 * NS_PER_MS) /* -f: how often new batches are looked for */
+#define POLL_MS 100 /* -f: how often the store is looked at when nothing tells that it grew */
 #define OUT_FLUSH 65536
-
-/* One stream of the store, with the next event of it that matches. */
-struct source {
-	struct event_reader *reader;
-	struct event ev;
-	bool have;
-};
 
 struct show {
 	struct events_query q;
 	struct event_kinds kinds;
-	struct source source[EVENT_STREAMS];
+	struct event_follow *follow;
 	struct buf out;
-	struct utsname host;
 	bool colours;
-	uint64_t skip; /* of those that match, from the front: -n wants the last ones */
 };
 
 static void show_free(struct show *s)
 {
-	for (int i = 0; i < EVENT_STREAMS; i++)
-		event_reader_close(s->source[i].reader);
+	event_follow_close(s->follow);
 	buf_free(&s->out);
 	buf_free(&s->q.line);
 	free(s);
@@ -69,129 +57,62 @@ static int flush(struct show *s)
 	return r;
 }
 
-static int print(struct show *s, const struct source *src)
+static int print(struct show *s, const struct event *ev, const struct event_origin *origin)
 {
 	const struct event_text_style style = { .colours = s->colours, .date = true };
 
 	if (s->q.json) {
-		struct event_origin origin = *event_reader_origin(src->reader);
-
-		origin.hostname = s->host.nodename;
-		origin.kernel = s->host.release;
-		(void)ocsf_event(&src->ev, s->q.kinds, &origin, &s->out); /* term_write() tells */
+		(void)ocsf_event(ev, s->q.kinds, origin, &s->out); /* term_write() tells */
 		buf_putc(&s->out, '\n');
 	} else {
-		event_line(&src->ev, s->q.kinds, &style, &s->out);
+		event_line(ev, s->q.kinds, &style, &s->out);
 	}
 	return s->out.len > OUT_FLUSH ? flush(s) : 0;
 }
 
-/* The next event that matches. 1, 0: none for now, -errno. */
-static int fill(struct show *s, struct source *src)
-{
-	int r = 0;
-
-	while (!src->have && (r = event_reader_next(src->reader, &src->ev)) > 0)
-		src->have = events_query_match(&s->q, &src->ev);
-	return src->have ? 1 : r;
-}
-
-/* Everything that is there now, both streams in the order of their times. */
+/* Everything that is there now. */
 static int show_present(struct show *s)
 {
-	for (;;) {
-		struct source *next = NULL;
-		int r;
+	struct event_origin origin;
+	const struct event *ev;
+	int r;
 
-		for (int i = 0; i < EVENT_STREAMS; i++) {
-			struct source *src = &s->source[i];
-
-			if (!src->reader)
-				continue;
-			r = fill(s, src);
-			if (r < 0)
-				return r;
-			if (r && (!next || src->ev.time_ns < next->ev.time_ns))
-				next = src;
-		}
-		if (!next)
-			return 0;
-		next->have = false;
-		if (s->skip) {
-			s->skip--;
-			continue;
-		}
-		r = print(s, next);
+	while ((r = event_follow_next(s->follow, &ev, &origin)) > 0) {
+		r = print(s, ev, &origin);
 		if (r < 0)
 			return r;
 	}
-}
-
-/* Begin where the last n that match begin; what is before them in the other stream is skipped. */
-static int seek_last(struct show *s)
-{
-	uint64_t sum = 0;
-
-	for (int i = 0; i < EVENT_STREAMS; i++) {
-		uint64_t seq, found, last;
-		int r;
-
-		if (!s->source[i].reader)
-			continue;
-		r = event_reader_tail(s->source[i].reader, s->q.last ? s->q.last : 1,
-				      events_query_match, &s->q, &seq, &found, &last);
-		if (r < 0)
-			return r;
-		if (s->q.last)
-			sum += found;
-		else /* none: only what comes from now on */
-			event_reader_seek(s->source[i].reader, last + 1);
-	}
-	s->skip = sum > s->q.last ? sum - s->q.last : 0;
-	return 0;
-}
-
-static int open_sources(struct show *s, const char *state_dir)
-{
-	struct segment_filter filter;
-	int open = 0, r = -ENOENT;
-
-	events_query_filter(&s->q, &filter);
-	for (int i = 0; i < EVENT_STREAMS; i++) {
-		if (!s->q.stream[i])
-			continue;
-		r = event_reader_open(state_dir, (enum event_stream)i, &s->source[i].reader);
-		if (r == -ENOENT)
-			continue;
-		if (r < 0)
-			return r;
-		event_reader_filter(s->source[i].reader, &filter);
-		open++;
-	}
-	return open ? 0 : r;
+	return r < 0 ? r : flush(s);
 }
 
 static int show(struct show *s)
 {
-	const struct timespec poll = { .tv_nsec = POLL_NS };
-	int r = s->q.last != UINT64_MAX ? seek_last(s) : 0;
+	int r = s->q.last != UINT64_MAX ? event_follow_last(s->follow, s->q.last) : 0;
 
-	do {
-		if (!r)
-			r = show_present(s);
-		if (!r)
-			r = flush(s);
-		if (!r && s->q.follow)
-			(void)nanosleep(&poll, NULL);
-	} while (!r && s->q.follow);
+	if (!r)
+		r = show_present(s);
+	while (!r && s->q.follow) {
+		event_follow_wait(s->follow, POLL_MS);
+		r = show_present(s);
+	}
 	return r;
+}
+
+static int open_follow(struct show *s, const char *state_dir)
+{
+	struct event_follow_config c = { .state_dir = state_dir,
+					 .match = events_query_match,
+					 .arg = &s->q };
+
+	memcpy(c.stream, s->q.stream, sizeof(c.stream));
+	events_query_filter(&s->q, &c.filter);
+	return event_follow_open(&c, &s->follow);
 }
 
 static int cmd_events(int argc, char **argv)
 {
 	kmn_auto(show_free) struct show *s = calloc(1, sizeof(*s));
 	const char *state_dir = cli_places()->state_dir;
-	uint32_t damaged = 0;
 	int r;
 
 	if (!s)
@@ -203,20 +124,15 @@ static int cmd_events(int argc, char **argv)
 	s->q.kinds = &s->kinds;
 	if (!events_query_parse(&s->q, argc, argv, clock_wall_ns()))
 		return CLI_USAGE;
-	(void)uname(&s->host); /* cannot fail */
 	s->colours = term_colours(stdout);
-	r = open_sources(s, state_dir);
-	if (r < 0)
-		return cannot_read(state_dir, r);
-	r = show(s);
+	r = open_follow(s, state_dir);
+	if (!r)
+		r = show(s);
 	if (r == -EPIPE)
 		return CLI_GOOD; /* the reader has seen enough */
 	if (r < 0)
 		return cannot_read(state_dir, r);
-	for (int i = 0; i < EVENT_STREAMS; i++)
-		if (s->source[i].reader)
-			damaged += event_reader_stats(s->source[i].reader)->damaged;
-	return damaged ? CLI_DEGRADED : CLI_GOOD;
+	return event_follow_damaged(s->follow) ? CLI_DEGRADED : CLI_GOOD;
 }
 
 /* ---- verify ---- */

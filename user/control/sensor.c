@@ -20,6 +20,7 @@
 #define CANARY_EVERY 10 /* seconds between two proofs of every hook */
 #define HEARTBEAT_EVERY 600
 #define WORKERS 1
+#define FLUSH_MS 5000 /* at the end, for what is to be printed of the store */
 
 void sensor_say(struct sensor *s, uint8_t kind, enum event_severity severity, const char *fmt, ...)
 {
@@ -163,14 +164,41 @@ static void on_reload(void *arg)
 		s->load_again = true; /* the files may have changed since they were read */
 }
 
-/* What a person wants to see pass: starts and findings, not every fork and end of a process. */
-static void on_event(void *arg, const struct event *ev)
+/* What a person wants to see pass: starts and findings, not every fork and end of a process. For
+ * --json it is called in a thread: it reads what no longer changes. */
+static bool is_shown(void *arg, const struct event *ev)
 {
 	struct sensor *s = arg;
 	const struct kmn_event_kind *k = event_kind_find(&s->kinds, ev->part, ev->kind);
 
-	if (s->options->all || !k || (strcmp(k->name, "fork") && strcmp(k->name, "exit")))
+	return s->options->all || !k || (strcmp(k->name, "fork") && strcmp(k->name, "exit"));
+}
+
+static void on_event(void *arg, const struct event *ev)
+{
+	struct sensor *s = arg;
+
+	if (is_shown(s, ev))
 		event_print_live(s->live, ev);
+}
+
+/* Text as it passes; JSON as it is in the store, for programs want the number that it has there. */
+static int print_events(struct sensor *s)
+{
+	struct event_follow_config c = { .state_dir = cli_places()->state_dir,
+					 .stream = { true, true },
+					 .match = is_shown,
+					 .arg = s };
+
+	if (s->options->json) {
+		s->tail = event_tail_new(&c, &s->kinds, STDOUT_FILENO);
+		return s->tail ? 0 : -errno;
+	}
+	s->live = event_live_new(STDOUT_FILENO, &s->kinds, term_colours(stdout));
+	if (!s->live)
+		return -errno;
+	event_sink_tap(s->core.events, on_event, s);
+	return 0;
 }
 
 /* ---- life ---- */
@@ -262,11 +290,9 @@ static int bring_up(struct sensor *s)
 	r = open_rings(s);
 	if (r < 0)
 		return r;
-	if (s->options->print) {
-		s->live = event_live_new(STDOUT_FILENO, &s->kinds, s->options->json,
-					 term_colours(stdout));
-		event_sink_tap(s->core.events, on_event, s);
-	}
+	r = s->options->print ? print_events(s) : 0;
+	if (r < 0)
+		return r;
 	attach_parts(s);
 	bpfobj_drop_previous(s->core.bpf);
 	fire_canaries(s);
@@ -283,10 +309,12 @@ static void tear_down(struct sensor *s)
 		;      /* what is in the rings; bounded, for programs still write */
 	stop_parts(s); /* after it nobody is there to make events of records */
 	event_ring_free(s->rings);
+	if (s->tail)
+		(void)event_sink_flush(c->events, FLUSH_MS); /* event_sink_free() tells */
+	event_tail_free(s->tail);
 	if (c->events)
 		event_sink_free(c->events);
-	if (s->live)
-		event_live_free(s->live);
+	event_live_free(s->live);
 	if (c->workers)
 		worker_pool_free(c->workers);
 	process_table_free(c->processes);

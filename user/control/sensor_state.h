@@ -8,6 +8,7 @@
 #include "event/live.h"
 #include "event/ring.h"
 #include "event/sink.h"
+#include "event/tail.h"
 #include "policy/transaction.h"
 
 /* The running sensor: shared by sensor.c (life), sensor_policy.c and sensor_reload.c
@@ -31,7 +32,8 @@ struct sensor {
 	struct kmn_core core;
 	struct event_kinds kinds;
 	struct event_ring *rings;
-	struct event_live *live;
+	struct event_live *live; /* --foreground; NULL: not asked for */
+	struct event_tail *tail; /* --foreground --json; the same */
 	struct sensor_part part[SENSOR_PARTS_MAX];
 	unsigned n_parts;
 

@@ -1,57 +1,27 @@
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 #include "base/auto.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "event/live.h"
-#include "event/ocsf.h"
+#include "event/printer.h"
 #include "event/text.h"
 
-#define LINE_MAX_BYTES (512 * 1024) /* of one event in JSON: 64 KiB of arguments, escaped twice */
+#define LINE_MAX_BYTES (512 * 1024) /* of one event: its texts whole and every byte escaped */
 #define PIPE_BYTES (1 << 20)
 #define CHUNK 65536
 
 struct event_live {
 	const struct event_kinds *kinds;
-	bool json, colours;
-	int fd, pipe[2]; /* lines go into pipe[1], the thread copies them to fd */
-	pthread_t thread;
-	_Atomic bool quit;
+	bool colours;
+	int pipe[2]; /* lines go into pipe[1], the thread copies them */
+	struct printer printer;
 	uint64_t left_out;
-	struct utsname host;
 	struct buf line;
 	size_t sent; /* bytes of line that are in the pipe: a long one may go in pieces */
 };
-
-static bool write_all(struct event_live *l, const char *p, size_t len)
-{
-	while (len) {
-		struct pollfd ready = { .fd = l->fd, .events = POLLOUT };
-		ssize_t n;
-
-		if (poll(&ready, 1, 200) <= 0) { /* stands still: as long as the sensor runs */
-			if (atomic_load(&l->quit))
-				return false;
-			continue;
-		}
-		n = write(l->fd, p, len);
-		if (n < 0 && (errno == EINTR || errno == EAGAIN))
-			continue;
-		if (n <= 0)
-			return false; /* no one reads any more */
-		p += n;
-		len -= (size_t)n;
-	}
-	return true;
-}
 
 static void *copy(void *arg)
 {
@@ -61,29 +31,22 @@ static void *copy(void *arg)
 	char *chunk = malloc(CHUNK);
 
 	while (chunk && (n = read(l->pipe[0], chunk, CHUNK)) > 0) /* ends when pipe[1] is closed */
-		broken = broken || !write_all(l, chunk, (size_t)n);
+		broken = broken || !printer_write(&l->printer, chunk, (size_t)n);
 	free(chunk);
 	return NULL;
 }
 
-static int start(struct event_live *l)
+static int start(struct event_live *l, int fd)
 {
-	sigset_t all, old;
-	int r;
-
 	if (pipe2(l->pipe, O_CLOEXEC) < 0)
 		return -errno;
 	(void)fcntl(l->pipe[1], F_SETPIPE_SZ, PIPE_BYTES); /* else it is smaller: more left out */
 	if (fcntl(l->pipe[1], F_SETFL, O_NONBLOCK) < 0)
 		return -errno;
-	(void)sigfillset(&all); /* SIGPIPE too: a reader that went away is an error of write() */
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&l->thread, NULL, copy, l);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -r;
+	return printer_start(&l->printer, fd, copy, l);
 }
 
-struct event_live *event_live_new(int fd, const struct event_kinds *kinds, bool json, bool colours)
+struct event_live *event_live_new(int fd, const struct event_kinds *kinds, bool colours)
 {
 	struct event_live *l = calloc(1, sizeof(*l));
 	char *mem = malloc(LINE_MAX_BYTES);
@@ -91,19 +54,16 @@ struct event_live *event_live_new(int fd, const struct event_kinds *kinds, bool 
 
 	if (!r) {
 		*l = (struct event_live){ .kinds = kinds,
-					  .json = json,
 					  .colours = colours,
-					  .fd = fd,
 					  .pipe = { -1, -1 },
 					  .line = buf_fixed(mem, LINE_MAX_BYTES) };
-		(void)uname(&l->host); /* cannot fail */
-		r = start(l);
-	}
-	if (r < 0) {
-		if (l) {
+		r = start(l, fd);
+		if (r < 0) {
 			kmn_auto_fd(&l->pipe[0]);
 			kmn_auto_fd(&l->pipe[1]);
 		}
+	}
+	if (r < 0) {
 		free(mem);
 		free(l);
 		errno = -kmn_err(r, "event: print events");
@@ -114,21 +74,11 @@ struct event_live *event_live_new(int fd, const struct event_kinds *kinds, bool 
 
 void event_live_free(struct event_live *l)
 {
-	struct timespec until;
-
 	if (!l)
 		return;
 	close(l->pipe[1]);
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec++;
-	if (pthread_timedjoin_np(l->thread, NULL, &until)) {
-		atomic_store(&l->quit, true);
-		until.tv_sec++;
-		if (pthread_timedjoin_np(l->thread, NULL, &until)) {
-			(void)pthread_detach(l->thread); /* held by the terminal; we end anyway */
-			return;
-		}
-	}
+	if (!printer_end(&l->printer))
+		return; /* held by the terminal; we end anyway */
 	close(l->pipe[0]);
 	free(l->line.data);
 	free(l);
@@ -159,22 +109,10 @@ void event_print_live(void *live, const struct event *ev)
 	}
 	buf_reset(&l->line);
 	l->sent = 0;
-	if (l->left_out && !l->json)
+	if (l->left_out)
 		buf_printf(&l->line, "(%llu events were not printed: the terminal was too slow)\n",
 			   (unsigned long long)l->left_out);
 	l->left_out = 0;
-	if (l->json) {
-		struct event_origin here = { .hostname = l->host.nodename,
-					     .kernel = l->host.release };
-
-		if (!ocsf_event(ev, l->kinds, &here, &l->line)) { /* longer than any that is made */
-			buf_reset(&l->line);
-			l->left_out++;
-			return;
-		}
-		buf_putc(&l->line, '\n');
-	} else {
-		event_line(ev, l->kinds, &style, &l->line);
-	}
+	event_line(ev, l->kinds, &style, &l->line);
 	(void)send_rest(l); /* the rest goes before the next event */
 }

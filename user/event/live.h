@@ -6,9 +6,8 @@
  * pipe to it are left out, and the next line says how many. */
 struct event_live;
 
-/* fd: borrowed. json: OCSF, one per line, else text; colours for text only. NULL and errno, logged.
- */
-struct event_live *event_live_new(int fd, const struct event_kinds *kinds, bool json, bool colours);
+/* fd: borrowed. NULL and errno, logged. */
+struct event_live *event_live_new(int fd, const struct event_kinds *kinds, bool colours);
 void event_live_free(struct event_live *l); /* writes what is left, up to a second */
 /* For event_sink_tap(): live is a struct event_live. */
 void event_print_live(void *live, const struct event *ev);

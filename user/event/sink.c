@@ -36,6 +36,7 @@ struct event_sink {
 	uint32_t park_first, park_n;
 	int64_t offset_ns; /* wall clock minus boot clock */
 	uint64_t measured_ns, doubt_until_ns;
+	uint64_t handed_ns[EVENT_STREAMS]; /* last time to the writer */
 	uint64_t cut_texts, left_out, parked_late, clock_steps;
 	uint64_t told_ns, told[EVENT_STREAMS]; /* losses that an event has told of */
 	struct writer_report report;
@@ -231,8 +232,6 @@ static void tell_losses(struct event_sink *s, uint64_t now)
 
 void event_sink_turn(struct event_sink *s)
 {
-	static const uint64_t flush_ns[EVENT_STREAMS] = { EVENT_FLUSH_FINDINGS_MS * NS_PER_MS,
-							  EVENT_FLUSH_TELEMETRY_MS * NS_PER_MS };
 	uint64_t now = clock_boot_ns();
 
 	let_go(s, now, false);
@@ -245,9 +244,11 @@ void event_sink_turn(struct event_sink *s)
 	for (int i = 0; i < EVENT_STREAMS; i++) {
 		struct lane *l = &s->lane[i];
 
-		/* half the time: the turns and the commit take the rest */
-		if (l->n && (l->len > l->cap / 2 || now - l->oldest_ns >= flush_ns[i] / 2))
-			(void)writer_hand_over(s->writer, l); /* not now: the next turn */
+		if (l->n &&
+		    (l->len > l->cap / 2 ||
+		     now >= s->handed_ns[i] + EVENT_HAND_OVER_MS * NS_PER_MS) &&
+		    writer_hand_over(s->writer, l)) /* else the next turn */
+			s->handed_ns[i] = now;
 	}
 }
 

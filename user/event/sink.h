@@ -22,9 +22,11 @@ struct event_sink_config {
 #define EVENT_FINDINGS_DAYS 400
 #define EVENT_TELEMETRY_BYTES (256ULL << 20)
 #define EVENT_TELEMETRY_DAYS 7
-#define EVENT_FLUSH_FINDINGS_MS 200  /* the oldest finding in memory is not older */
-#define EVENT_FLUSH_TELEMETRY_MS 500 /* the same for telemetry */
-#define EVENT_PARK_MS 200	     /* a finding waits so long for its process to be told of */
+/* A stream is handed to the writer at once, but not more often than this: a lone event does not
+ * wait, and many go together. Just below the longest period of the rings, so each slow turn does.
+ */
+#define EVENT_HAND_OVER_MS 90
+#define EVENT_PARK_MS 200 /* a finding waits so long for its process to be told of */
 
 /* Opens the store (made when missing, repaired after a crash, a damaged segment set aside), makes
  * the host's id and key at the first start, starts the writer. NULL and errno, logged. */
@@ -32,13 +34,13 @@ struct event_sink *event_sink_new(const struct event_sink_config *c);
 /* Hands over what is in memory, waits for the writer up to 5 s, closes the store. */
 void event_sink_free(struct event_sink *s);
 
-/* Called often (each turn of the rings does it): hands full or old buffers to the writer, lets
- * parked findings go, emits what the writer has to say. Bounded work. */
 /* Other budgets from now on, 0 as above: a bigger one holds at once, under a smaller one the oldest
  * segments go step by step in the writer's thread. Never waits, never fails. */
 void event_sink_budgets(struct event_sink *s, const uint64_t bytes_max[EVENT_STREAMS],
 			const uint32_t days_max[EVENT_STREAMS]);
 
+/* Called often (each turn of the rings does it): hands full or old buffers to the writer, lets
+ * parked findings go, emits what the writer has to say. Bounded work. */
 void event_sink_turn(struct event_sink *s);
 
 /* Everything emitted so far is on disk; waits for it up to timeout_ms. For the stop and for tests,
