@@ -2,14 +2,15 @@
 # The control socket of a real sensor: status has what docs/control.md says, reload is all or nothing
 # and says why, metrics are Prometheus text on both ways, the self-test passes, strangers stay outside.
 . "$(dirname "$0")/../harness/sensor.sh"
-policy() { # policy MODE RULE-MODE FILE
+policy() { # policy MODE RULE-MODE FILE [LINE]
 	cat >"$3" <<YAML
 version: 1
 name: control-$1
 mode: $1
+${4:-}
 modules:
   firewall:
-    interfaces: [kmn0]
+    interfaces: [kmn0, kmn8]
     rules:
       - {name: no-7001, action: deny, direction: incoming, protocol: udp, destination_port: 7001, mode: $2}
 YAML
@@ -22,6 +23,7 @@ sock() { # LINE: what the control socket answers
 }
 
 chmod 755 "$work"
+ip -n "$ns_host" link add kmn8 type veth peer name kmn9 # down
 policy detect detect "$work/p.yaml"
 sensor_start "$work/p.yaml"
 wait_for 15 is_active || echo "note: degraded on this kernel: $(status .why)"
@@ -46,6 +48,7 @@ jq -e '
 		| n] | all) and (.store.alarms | type == "array")
 	and ([.memory | .user_bytes, .map_bytes, .formula_bytes, .limit_bytes | n] | all)
 	and ([.memory.formula[].bytes] | add) == .memory.formula_bytes
+	and (.memory | .formula_bytes + .map_bytes + .limit_bytes - .policy_bytes) <= 128 * 1048576
 	and ([.workers | .alive, .queued, .done, .failed, .died, .timed_out, .respawns | n] | all)
 	and (.workers.sandbox | s) and (.loop.worst_turn_us | n)
 	and ([.control | .clients, .requests, .bad, .denied, .busy, .dropped | n] | all)
@@ -56,6 +59,21 @@ for word in 'komainu ' 'policy   control-detect' firewall 'offered' 'by formula'
 	grep -q "$word" "$work/text" || fail "status does not show \"$word\": $(cat "$work/text")"
 done
 grep -q $'\033' "$work/text" && fail "status has colours though this is no terminal"
+
+# ---- an interface that is down is no fault; it is proven when it comes up
+hooks_of() { komainu status --json | jq -c "[.parts[].hooks[] | select(.name | startswith(\"tc/$1/\")) | $2] | unique"; }
+[ "$(hooks_of kmn8 '[.state, .required, .why]')" = '[["off",false,"the interface is down"]]' ] ||
+	fail "an interface that is down: $(hooks_of kmn8 .)"
+status .why | grep -q kmn8 && fail "an interface that is down degrades: $(status .why)"
+komainu status | grep -q 'tc/kmn8/ingress .* off .* the interface is down' || fail "status does not say why it is off"
+grep -q 'hook tc/kmn8/ingress: off: the interface is down' "$work/log" || fail "the log does not tell of it"
+ip -n "$ns_host" link set kmn9 up
+ip -n "$ns_host" link set kmn8 up
+came_up() { [ "$(hooks_of kmn8 '[.state, .required, .why]')" = '[["proven",true,null]]' ]; }
+wait_for 10 came_up || fail "an interface that came up: $(hooks_of kmn8 .)"
+ip -n "$ns_host" link set kmn8 down
+went_down() { [ "$(hooks_of kmn8 .state)" = '["off"]' ]; }
+wait_for 10 went_down || fail "an interface that went down: $(hooks_of kmn8 .)"
 
 # ---- what the sensor found of the kernel is what probe finds
 komainu probe --json >"$work/probe"
@@ -82,6 +100,34 @@ komainu reload --dry-run >"$work/said" 2>&1 || fail "reload --dry-run: $(cat "$w
 komainu reload >/dev/null || fail "reload of the second policy"
 [ "$(status .policy.name)" = control-prevent ] || fail "the second policy is not in force"
 
+# ---- budgets and the memory limit are the policy's, and a refused one leaves the old ones
+budgets() { status '[.store.findings, .store.telemetry | .bytes_max / 1048576, .days_max] | tojson'; }
+budgets_are() { [ "$(budgets)" = "$1" ]; }
+mib() { status ".memory.limit_bytes / 1048576"; }
+wait_for 5 budgets_are '[512,400,256,7]' || fail "budgets of a policy that names none: $(budgets)"
+[ "$(mib)" = 40 ] || fail "memory limit of a policy that names none: $(mib) MiB"
+policy prevent prevent "$work/p.yaml" 'events: {findings: {max_mib: 48, max_days: 30}, telemetry: {max_mib: 16}}'
+komainu reload >/dev/null || fail "reload with budgets"
+wait_for 5 budgets_are '[48,30,16,7]' || fail "budgets after a reload: $(budgets)"
+needs=$(status .memory.policy_bytes)
+[ "$needs" -gt 0 ] || fail "the policy in force takes no memory"
+{ echo 'version: 1' && echo 'limits: {memory_mib: 1}' && echo 'events: {findings: {max_mib: 99}}' &&
+	echo 'modules: {firewall: {interfaces: [kmn0], rules: [{name: many, action: deny, source: [' &&
+	seq 8000 | awk '{ printf "10.%d.%d.%d,\n", $1 / 32000, $1 / 125 % 256, $1 % 125 * 2 }' && echo ']}]}}'; } >"$work/p.yaml"
+for command in "reload --dry-run" reload; do
+	# shellcheck disable=SC2086 # words on purpose
+	komainu $command >"$work/said" 2>&1 && fail "$command took a policy above its memory limit: $(status .memory)"
+	grep -q ':2:22: error: .* the limit is 1.0 MiB' "$work/said" || fail "$command says of the memory: $(cat "$work/said")"
+done
+budgets_are '[48,30,16,7]' || fail "a refused policy changed the budgets: $(budgets)"
+[ "$(mib)" = 40 ] || fail "a refused policy changed the memory limit: $(mib) MiB"
+komainu policy check "$work/p.yaml" >"$work/said" 2>&1
+[ $? = 2 ] || fail "policy check took a policy above its memory limit: $(cat "$work/said")"
+sed -i 's/memory_mib: 1/memory_mib: 1024/' "$work/p.yaml"
+komainu reload >"$work/said" 2>&1 || fail "reload with a higher limit: $(cat "$work/said")"
+[ "$(mib)" = 1024 ] || fail "the policy's own memory limit: $(mib) MiB"
+wait_for 5 budgets_are '[99,400,256,7]' || fail "budgets of the next policy: $(budgets)"
+
 # ---- metrics: the same text on both ways, every line of it sound
 metrics >"$work/http" || fail "metrics.sock does not answer"
 komainu metrics >"$work/metrics" || fail "komainu metrics: exit $?"
@@ -92,7 +138,7 @@ for file in http metrics; do
 	# a family is one group
 	families=$(awk '/^# TYPE/ { print $3 }' "$work/$file" | sort | uniq -d)
 	[ -z "$families" ] || fail "$file: families that are torn apart: $families"
-	grep -q "^komainu_policy_generation $((gen + 2))\$" "$work/$file" || fail "$file: no generation"
+	grep -q "^komainu_policy_generation $((gen + 4))\$" "$work/$file" || fail "$file: no generation"
 done
 
 # ---- the self-test, and the raw socket
@@ -122,5 +168,8 @@ wait "$sensor_pid" || fail "the sensor's exit: $?"
 sensor_pid=''
 komainu status >/dev/null 2>&1
 [ $? = 3 ] || fail "status after the stop: not exit 3"
+komainu stop --unload >"$work/said" 2>&1 || fail "stop --unload: $(cat "$work/said")"
+grep -qvE '^nothing of komainu is left in the kernel \([0-9]+ removed\)$' "$work/said" &&
+	fail "stop --unload says more than its one line: $(cat "$work/said")"
 [ ! -e "$work/run/control.sock" ] && [ ! -e "$work/run/metrics.sock" ] || fail "a socket was left"
 exit 0

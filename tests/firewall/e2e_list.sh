@@ -10,6 +10,7 @@ cat >"$work/policy.yaml" <<-P
 	version: 1
 	name: list
 	mode: prevent
+	limits: {memory_mib: 512}
 	modules:
 	  firewall:
 	    interfaces: [kmn0]

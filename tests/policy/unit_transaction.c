@@ -142,6 +142,26 @@ static int apply(const char *policy, void *const *selves, uint64_t limit, struct
 	return r;
 }
 
+/* Only check a policy. */
+static int check(const char *policy, void *const *selves, uint64_t limit, struct buf *text,
+		 void **plans)
+{
+	struct policy_diag *d = policy_diag_new();
+	struct policy *p;
+	int r;
+
+	assert_non_null(d);
+	p = policy_load_text("t", policy, strlen(policy), actors, d);
+	assert_non_null(p);
+	r = policy_check(actors, selves, NULL, limit, p, d, &outcome, plans);
+	assert_int_equal(outcome.status, r);
+	assert_true(r < 0 ? policy_errors(d) > 0 : policy_errors(d) == 0);
+	policy_free(p);
+	policy_diag_text(d, false, text);
+	policy_diag_free(d);
+	return r;
+}
+
 static void *const all[] = { &world.in_force[0], &world.in_force[1], &world.in_force[2] };
 
 static int begin(void **state)
@@ -336,7 +356,7 @@ static void what_is_prepared_is_in_force_only_after_its_commit(void **state)
 	assert_int_equal(world.state.gen, 42);
 	assert_int_equal(outcome.gen, 42);
 	world.log[0] = '\0';
-	assert_int_equal(policy_compile(actors, NULL, p, d), 0); /* only a look */
+	assert_int_equal(policy_check(actors, NULL, NULL, 0, p, d, &outcome, NULL), 0);
 	assert_string_equal(world.log, "c0 c1 c2 f0 f1 f2");
 	policy_free(p);
 	policy_diag_free(d);
@@ -356,9 +376,91 @@ static void a_cancelled_one_stops_between_two_modules(void **state)
 	buf_free(&text);
 }
 
+static void a_check_is_the_first_half_and_says_the_same(void **state)
+{
+	static const char *const policies[] = { "version: 1\n",
+						"version: 1\nlimits: {memory_mib: 3}\n" };
+
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		for (int fail = 0; fail < 2; fail++)
+			for (uint64_t limit = 3 << 20; limit <= 4 << 20; limit += 1 << 20) {
+				struct buf said = { 0 }, applied = { 0 };
+				int r;
+
+				(void)begin(NULL);
+				world.bytes[1] = 2 << 20;
+				world.fail = fail ? STEP_COMPILE : STEP_NONE;
+				r = check(policies[i], all, limit, &said, NULL);
+				assert_null(strchr(world.log, 's')); /* nothing is staged */
+				assert_int_equal(world.state.gen, 41);
+				assert_int_equal(world.plans, 0);
+				assert_int_equal(apply(policies[i], all, limit, &applied), r);
+				assert_string_equal(buf_text(&said), buf_text(&applied));
+				buf_free(&said);
+				buf_free(&applied);
+			}
+}
+
+static void a_check_counts_what_is_in_force(void **state)
+{
+	struct buf text = { 0 };
+
+	(void)state;
+	world.bytes[0] = 8 << 20;
+	assert_int_equal(apply("version: 1\n", all, 0, &text), 0);
+	world.bytes[0] = 1 << 20;
+	assert_int_equal(check("version: 1\n", all, 8 << 20, &text, NULL), -ENOSPC);
+	assert_non_null(strstr(buf_text(&text), "for the policy names none"));
+	assert_int_equal(check("version: 1\n", all, 9 << 20, &text, NULL), 0);
+	assert_int_equal(outcome.live_bytes, 8 << 20); /* the old one stays in force */
+	buf_free(&text);
+}
+
+static void a_check_without_a_sensor_hands_out_the_plans_of_all(void **state)
+{
+	void *plans[ACTORS] = { NULL };
+	struct buf text = { 0 };
+
+	(void)state;
+	world.bytes[1] = 2 << 20;
+	assert_int_equal(check("version: 1\n", NULL, (4 << 20) - 1, &text, plans), -ENOSPC);
+	for (int i = 0; i < ACTORS; i++)
+		assert_null(plans[i]);
+	assert_int_equal(check("version: 1\n", NULL, 4 << 20, &text, plans), 0);
+	for (int i = 0; i < ACTORS; i++) {
+		assert_int_equal(((struct plan *)plans[i])->actor, i);
+		plan_free(plans[i]);
+	}
+	buf_free(&text);
+}
+
+static void a_policy_that_names_no_limit_has_that_of_the_product(void **state)
+{
+	static const char with[] = "version: 1\nlimits: {memory_mib: 7}\n";
+	struct policy_diag *d = policy_diag_new();
+	struct policy *p = policy_load_text("t", with, 11, actors, d); /* the first line alone */
+	struct policy *own = policy_load_text("t", with, sizeof(with) - 1, actors, d);
+
+	(void)state;
+	assert_non_null(p);
+	assert_non_null(own);
+	assert_int_equal(policy_memory_limit(p, POLICY_MEMORY_DEFAULT), POLICY_MEMORY_DEFAULT);
+	assert_int_equal(policy_memory_limit(own, POLICY_MEMORY_DEFAULT), 7 << 20);
+	policy_free(p);
+	policy_free(own);
+	policy_diag_free(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_check_is_the_first_half_and_says_the_same, begin,
+						end),
+		cmocka_unit_test_setup_teardown(a_check_counts_what_is_in_force, begin, end),
+		cmocka_unit_test_setup_teardown(a_check_without_a_sensor_hands_out_the_plans_of_all,
+						begin, end),
+		cmocka_unit_test(a_policy_that_names_no_limit_has_that_of_the_product),
 		cmocka_unit_test_setup_teardown(
 			nothing_is_staged_before_all_compile_nor_told_before_the_commit, begin,
 			end),

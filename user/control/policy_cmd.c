@@ -88,33 +88,18 @@ void policy_cmd_plans_free(void **plans)
 
 /* Lists of foreign origin are read by a worker here too; where none can be had (a host without
  * seccomp), the module says what it cannot do. */
-static void compile(const struct policy *p, struct policy_diag *d, void **plans)
-{
-	const struct kmn_roof *roof = cli_roof();
-	kmn_auto(worker_pool_free) struct worker_pool *workers =
-		roof->jobs ? worker_pool_new(NULL, roof->jobs, 1) : NULL;
-
-	for (unsigned i = 0; roof->modules[i]; i++) {
-		const struct kmn_module *m = roof->modules[i];
-		unsigned before = policy_errors(d);
-		int r = m->compile ? m->compile(p, workers, d, &plans[i]) : 0;
-
-		if (r < 0 && policy_errors(d) == before)
-			policy_error(d, policy_module(p, m->part.name), NULL, "%s: compile: %s",
-				     m->part.name, strerror(-r));
-	}
-}
-
 struct policy *policy_cmd_load(char *const *files, unsigned n, struct policy_diag *d, void **plans)
 {
-	void *own[KMN_PARTS] = { NULL };
+	const struct kmn_roof *roof = cli_roof();
 	kmn_auto(policy_free) struct policy *p =
-		policy_load((const char *const *)files, n, cli_roof()->modules, d);
+		policy_load((const char *const *)files, n, roof->modules, d);
+	kmn_auto(worker_pool_free) struct worker_pool *workers =
+		p && roof->jobs ? worker_pool_new(NULL, roof->jobs, 1) : NULL;
+	struct policy_outcome o = { 0 };
 
 	if (p)
-		compile(p, d, plans ? plans : own);
-	if (!plans)
-		policy_cmd_plans_free(own);
+		(void)policy_check(roof->modules, NULL, workers, POLICY_MEMORY_DEFAULT, p, d, &o,
+				   plans); /* d says what is wrong */
 	return policy_errors(d) ? NULL : KMN_TAKE(p);
 }
 

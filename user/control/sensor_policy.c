@@ -32,10 +32,22 @@ static void note_error(struct sensor *s, struct policy_diag *d, int err)
 		       (int)strcspn(buf_text(&text), "\n"), buf_text(&text));
 }
 
+/* What the event store may take, as the policy says; 0 where it says nothing. */
+static void read_budgets(const struct policy *p, uint64_t bytes_max[EVENT_STREAMS],
+			 uint32_t days_max[EVENT_STREAMS])
+{
+	for (uint8_t i = 0; i < EVENT_STREAMS; i++) {
+		const struct policy_node *b =
+			policy_get(policy_get(p->root, "events"), event_stream_name(i));
+
+		bytes_max[i] = policy_u64(b, "max_mib", 0) << 20;
+		days_max[i] = (uint32_t)policy_u64(b, "max_days", 0);
+	}
+}
+
 int sensor_read_policy(struct sensor *s, struct buf *text, bool colour,
 		       struct event_sink_config *sink)
 {
-	static const char *const streams[EVENT_STREAMS] = { "findings", "telemetry" };
 	kmn_auto(policy_diag_free) struct policy_diag *d = policy_diag_new();
 	kmn_auto(policy_free) struct policy *p = NULL;
 
@@ -45,22 +57,22 @@ int sensor_read_policy(struct sensor *s, struct buf *text, bool colour,
 	policy_diag_text(d, colour, text);
 	if (!p)
 		return -EINVAL;
-	for (int i = 0; i < EVENT_STREAMS; i++) {
-		const struct policy_node *b = policy_get(policy_get(p->root, "events"), streams[i]);
-
-		sink->bytes_max[i] = policy_u64(b, "max_mib", 0) << 20;
-		sink->days_max[i] = (uint32_t)policy_u64(b, "max_days", 0);
-	}
+	read_budgets(p, sink->bytes_max, sink->days_max);
 	return 0;
 }
 
 int sensor_loaded(struct sensor *s, int status, struct policy *p, struct policy_diag *d)
 {
+	uint64_t bytes_max[EVENT_STREAMS];
+	uint32_t days_max[EVENT_STREAMS];
+
 	if (status < 0) {
 		note_error(s, d, status);
 		return status;
 	}
 	s->last_error[0] = '\0';
+	read_budgets(p, bytes_max, days_max);
+	event_sink_budgets(s->core.events, bytes_max, days_max);
 	if (s->policy)
 		policy_free(s->policy);
 	s->policy = p;
@@ -95,8 +107,8 @@ int sensor_apply(struct sensor *s, struct buf *text, bool colour)
 	s->last.stage = "parse";
 	s->last.gen = state ? state->gen : 0;
 	p = policy_load(s->options->policies, s->options->n_policies, s->roof->modules, d);
-	r = p ? policy_apply(s->roof->modules, selves, s->core.workers, state ? state : &none, 0, p,
-			     d, &s->last)
+	r = p ? policy_apply(s->roof->modules, selves, s->core.workers, state ? state : &none,
+			     POLICY_MEMORY_DEFAULT, p, d, &s->last)
 	      : -EINVAL;
 	policy_diag_text(d, colour, text);
 	r = sensor_loaded(s, r, p, d);

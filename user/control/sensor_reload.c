@@ -50,11 +50,11 @@ static int prepare(struct sensor_load *l, struct worker_pool *workers)
 	l->policy = policy_load(o->policies, o->n_policies, modules, l->diag);
 	if (!l->policy)
 		return -EINVAL;
-	if (!l->check)
-		return policy_prepare(modules, l->selves, workers, l->state, 0, l->policy, l->diag,
-				      &l->out, &l->ready);
-	__atomic_store_n(&l->out.stage, "compile", __ATOMIC_RELAXED);
-	return policy_compile(modules, workers, l->policy, l->diag);
+	if (l->check)
+		return policy_check(modules, l->selves, workers, POLICY_MEMORY_DEFAULT, l->policy,
+				    l->diag, &l->out, NULL);
+	return policy_prepare(modules, l->selves, workers, l->state, POLICY_MEMORY_DEFAULT,
+			      l->policy, l->diag, &l->out, &l->ready);
 }
 
 static void load_run(void *arg)

@@ -67,7 +67,7 @@ int sensor_loaded(struct sensor *s, int status, struct policy *p, struct policy_
 void sensor_module_selves(const struct sensor *s, void **out);
 
 /* The same in a sensor that runs (sensor_reload.c): all but the commit happens in a thread beside
- * the loop, then canaries, an event, sd_notify. check: only parse and compile, change nothing.
+ * the loop, then canaries, an event, sd_notify. check: only the first half, which changes nothing.
  * asked, id: whom to answer when it has ended; NULL: nobody. -EBUSY: a policy is on its way,
  * nothing was done; else 0, or -errno, logged. */
 int sensor_reload(struct sensor *s, bool check, struct control_socket *asked, uint64_t id);

@@ -139,7 +139,10 @@ static void memory_json(struct sensor *s, struct json *j)
 	json_u64(j, "user_bytes", resident_bytes());
 	json_u64(j, "map_bytes", bpfobj_map_bytes(s->core.bpf));
 	json_u64(j, "formula_bytes", sensor_memory_max(s));
-	json_u64(j, "limit_bytes", 0);
+	json_u64(j, "policy_bytes", s->last.live_bytes);
+	json_u64(j, "limit_bytes",
+		 s->policy ? policy_memory_limit(s->policy, POLICY_MEMORY_DEFAULT)
+			   : POLICY_MEMORY_DEFAULT);
 	json_array(j, "formula");
 	formula_line(j, "base", MEMORY_BASE);
 	formula_line(j, "event store", event_sink_memory_max());
@@ -275,11 +278,11 @@ void sensor_status_json(struct sensor *s, struct json *j)
 	json_end(j);
 	memory_json(s, j);
 	workers_json(s, j);
+	if (*life_trouble())
+		json_str(j, "limits", life_trouble());
 	json_object(j, "loop");
 	json_u64(j, "worst_turn_us", loop_worst_turn_ns(s->core.loop) / 1000);
 	json_end(j);
-	if (*life_trouble())
-		json_str(j, "limits", life_trouble());
 }
 
 /* ---- metrics ---- */

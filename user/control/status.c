@@ -389,11 +389,11 @@ static void print_memory(const cJSON *m, bool colours, struct buf *out)
 		   term_bytes(b, formula));
 	if (user > formula)
 		term_add(out, colours, TERM_YELLOW, ": more than it should");
-	buf_printf(out, "\nmaps       %s in the kernel\ntogether   %s", term_bytes(a, maps),
-		   term_bytes(b, user + maps));
+	buf_printf(out, "\nmaps       %s in the kernel", term_bytes(a, maps));
 	if (limit)
-		buf_printf(out, " of the %s that the policy allows", term_bytes(a, limit));
-	buf_puts(out, "\n");
+		buf_printf(out, ", the policy's %s of them (with the next policy's at most %s)",
+			   term_bytes(a, u64_at(m, "policy_bytes")), term_bytes(b, limit));
+	buf_printf(out, "\ntogether   %s\n", term_bytes(a, user + maps));
 }
 
 static void print_rest(const cJSON *s, bool colours, struct buf *out)

@@ -30,11 +30,12 @@
  *   "store": {…},                                                  event_sink_status()
  *   "memory": {"user_bytes", "map_bytes",                           now
  *              "formula_bytes",                                     user space, at most
- *              "limit_bytes",                                       of both; 0: no limit
+ *              "policy_bytes",                                      maps of the policy in force
+ *              "limit_bytes",                                       of them and the next one's
  *              "formula": [{"what": "base", "bytes": 1}]},          its terms
  *   "workers": {"alive", "queued", "done", "failed", "died", "timed_out", "respawns", "sandbox"},
- *   "loop": {"worst_turn_us"},
  *   "limits": "…",                                                 what the sensor may not have
+ *   "loop": {"worst_turn_us"},
  *   "control": {…}                                                 control_socket_json()
  * }
  */

@@ -44,7 +44,8 @@ static const struct policy_key limits[] = {
 	  .min = 1,
 	  .max = 1 << 16,
 	  .doc = "MiB of kernel memory for the maps of the policy in force and of the one that "
-		 "takes its place, together; a policy that needs more is refused.",
+		 "takes its place, together (40 without this key); a policy that needs more is "
+		 "refused.",
 	  .example = "64" },
 	{ .name = NULL },
 };

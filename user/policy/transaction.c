@@ -14,6 +14,7 @@
 struct policy_prepared {
 	const struct kmn_module *const *modules;
 	void *selves[KMN_PARTS];
+	bool no_sensor; /* nothing but a check: all modules count as running */
 	unsigned n;
 	void *plan[KMN_PARTS];
 	struct kmn_state *state;
@@ -55,7 +56,7 @@ void policy_prepared_free(struct policy_prepared *p)
 }
 KMN_AUTO_DEFINE(struct policy_prepared *, policy_prepared_free)
 
-/* selves NULL: only to compile. */
+/* selves NULL: there is no sensor. */
 static struct policy_prepared *prepared_new(const struct kmn_module *const *modules,
 					    void *const *selves)
 {
@@ -64,6 +65,7 @@ static struct policy_prepared *prepared_new(const struct kmn_module *const *modu
 	if (!p)
 		return NULL;
 	p->modules = modules;
+	p->no_sensor = !selves;
 	for (; modules[p->n] && p->n < KMN_PARTS; p->n++)
 		p->selves[p->n] = selves ? selves[p->n] : NULL;
 	return p;
@@ -71,7 +73,7 @@ static struct policy_prepared *prepared_new(const struct kmn_module *const *modu
 
 static bool runs(const struct policy_prepared *p, unsigned i)
 {
-	return p->selves[i] && p->modules[i]->compile;
+	return (p->no_sensor || p->selves[i]) && p->modules[i]->compile;
 }
 
 /* Every module, whatever the others find: all errors are wanted at once. */
@@ -97,31 +99,40 @@ static int compile_all(struct policy_prepared *p, const struct policy *policy,
 	return policy_errors(d) == before ? 0 : -EINVAL;
 }
 
+uint64_t policy_memory_limit(const struct policy *p, uint64_t otherwise)
+{
+	uint64_t mib = policy_u64(policy_get(p->root, "limits"), "memory_mib", 0);
+
+	return mib ? mib << 20 : otherwise;
+}
+
 /* Refuse what both halves together would not leave room for. */
 static int check_memory(const struct policy_prepared *p, const struct policy *policy,
 			uint64_t limit, struct policy_diag *d, struct policy_outcome *out)
 {
-	const struct policy_node *limits = policy_get(policy->root, "limits");
-	uint64_t own = policy_u64(limits, "memory_mib", 0), peak;
+	const struct policy_node *own =
+		policy_get(policy_get(policy->root, "limits"), "memory_mib");
+	uint64_t peak;
 
+	limit = policy_memory_limit(policy, limit);
 	out->new_bytes = 0;
 	for (unsigned i = 0; i < p->n; i++)
 		if (runs(p, i) && p->modules[i]->plan_bytes)
 			out->new_bytes += p->modules[i]->plan_bytes(p->plan[i]);
-	if (own)
-		limit = own << 20;
 	/* the half in force stays until the next policy: it is as large as the old one now, and as
 	 * this one when the same policy is loaded again */
 	peak = out->new_bytes +
 	       (out->live_bytes > out->new_bytes ? out->live_bytes : out->new_bytes);
 	if (!limit || peak <= limit)
 		return 0;
-	policy_error(d, policy_get(limits, "memory_mib"),
-		     "raise limits.memory_mib, or take rules or lists out",
+	policy_error(d, own,
+		     own ? "raise limits.memory_mib, or take rules or lists out"
+			 : "set limits.memory_mib, or take rules or lists out",
 		     "the policy needs %.1f MiB of kernel memory (%.1f in force or staged again, "
-		     "%.1f new), the limit is %.1f MiB",
+		     "%.1f new), the limit is %.1f MiB%s",
 		     (double)peak / MIB, (double)(peak - out->new_bytes) / MIB,
-		     (double)out->new_bytes / MIB, (double)limit / MIB);
+		     (double)out->new_bytes / MIB, (double)limit / MIB,
+		     own ? "" : ", for the policy names none");
 	return -ENOSPC;
 }
 
@@ -174,10 +185,10 @@ static void commit(struct policy_prepared *p)
 	}
 }
 
-static int prepare(struct policy_prepared *p, struct worker_pool *workers, uint64_t limit,
-		   const struct policy *policy, struct policy_diag *d, struct policy_outcome *out)
+/* The first half, which changes nothing. */
+static int look(struct policy_prepared *p, struct worker_pool *workers, uint64_t limit,
+		const struct policy *policy, struct policy_diag *d, struct policy_outcome *out)
 {
-	uint64_t from;
 	int r;
 
 	enter(out, "compile");
@@ -185,7 +196,15 @@ static int prepare(struct policy_prepared *p, struct worker_pool *workers, uint6
 	if (r < 0)
 		return r;
 	enter(out, "memory");
-	r = check_memory(p, policy, limit, d, out);
+	return check_memory(p, policy, limit, d, out);
+}
+
+static int prepare(struct policy_prepared *p, struct worker_pool *workers, uint64_t limit,
+		   const struct policy *policy, struct policy_diag *d, struct policy_outcome *out)
+{
+	int r = look(p, workers, limit, policy, d, out);
+	uint64_t from;
+
 	if (r < 0)
 		return r;
 	enter(out, "grace"); /* programs that latched the generation before the one in force */
@@ -242,16 +261,25 @@ int policy_commit(struct policy_prepared *ready, struct policy_diag *d, struct p
 	return out->status;
 }
 
-int policy_compile(const struct kmn_module *const *modules, struct worker_pool *workers,
-		   const struct policy *policy, struct policy_diag *d)
+int policy_check(const struct kmn_module *const *modules, void *const *selves,
+		 struct worker_pool *workers, uint64_t memory_limit, const struct policy *policy,
+		 struct policy_diag *d, struct policy_outcome *out, void **plans)
 {
-	kmn_auto(policy_prepared_free) struct policy_prepared *p = prepared_new(modules, NULL);
+	kmn_auto(policy_prepared_free) struct policy_prepared *p = prepared_new(modules, selves);
+	uint64_t from = clock_boot_ns();
 
 	diag_know(d, policy);
-	if (p)
-		return compile_all(p, policy, workers, d);
-	diag_no_memory(d);
-	return -ENOMEM;
+	out->grace_ns = 0;
+	if (p) {
+		out->status = look(p, workers, memory_limit, policy, d, out);
+	} else {
+		diag_no_memory(d);
+		out->status = -ENOMEM;
+	}
+	out->took_ns = clock_boot_ns() - from;
+	for (unsigned i = 0; plans && !out->status && i < p->n; i++)
+		plans[i] = KMN_TAKE(p->plan[i]);
+	return out->status;
 }
 
 int policy_apply(const struct kmn_module *const *modules, void *const *selves,

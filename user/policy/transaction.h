@@ -41,6 +41,12 @@ struct policy_outcome {
 	const char *stage;		/* compile memory grace stage commit: how far it came */
 };
 
+/* Kernel memory for both halves together of a policy that has no limits.memory_mib. With the
+ * sensor's own (docs/run.md has the sum) all of it stays within 128 MiB. */
+#define POLICY_MEMORY_DEFAULT (40ULL << 20)
+/* limits.memory_mib in bytes, or otherwise. */
+uint64_t policy_memory_limit(const struct policy *p, uint64_t otherwise);
+
 /* Compile all, check the memory of both halves, wait until no program can still read the idle half,
  * stage all, commit. selves[i] belongs to modules[i]; a module without one (it could not start) is
  * compiled, for its errors, and goes no further. The generation in force is state->gen; the new one
@@ -62,9 +68,12 @@ int policy_prepare(const struct kmn_module *const *modules, void *const *selves,
 		   const struct policy *p, struct policy_diag *d, struct policy_outcome *out,
 		   struct policy_prepared **ready);
 int policy_commit(struct policy_prepared *ready, struct policy_diag *d, struct policy_outcome *out);
-/* The first part of policy_prepare() alone: what compile() of all modules says. */
-int policy_compile(const struct kmn_module *const *modules, struct worker_pool *workers,
-		   const struct policy *p, struct policy_diag *d);
+/* The first half of policy_prepare() alone, for a dry run: compile all, check the memory, change
+ * nothing. selves NULL: without a sensor, as if all modules ran. plans: NULL, or room for one per
+ * module, which takes the plans of a policy that is good. out->gen is not touched. */
+int policy_check(const struct kmn_module *const *modules, void *const *selves,
+		 struct worker_pool *workers, uint64_t memory_limit, const struct policy *p,
+		 struct policy_diag *d, struct policy_outcome *out, void **plans);
 void policy_prepared_free(struct policy_prepared *ready); /* not committed; NULL is fine */
 const char *policy_stage(const struct policy_outcome *out);
 
