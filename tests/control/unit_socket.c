@@ -395,6 +395,25 @@ static void only_root_and_the_group_come_in(void **state)
 	close(fd);
 }
 
+/* Mounts of ours are nobody else's from now on. In a chroot whose root is no mount point nothing
+ * can be said of it by its path: we step out to the root of our namespace, and in again. */
+static int own_mounts(void)
+{
+	int root, ns, r;
+
+	if (unshare(CLONE_NEWNS))
+		return -1;
+	if (!mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return 0;
+	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	ns = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	r = root < 0 || ns < 0 || setns(ns, CLONE_NEWNS) ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) || fchdir(root) || chroot(".");
+	close(root);
+	close(ns);
+	return r ? -1 : 0;
+}
+
 /* A made-up /etc/group, in a mount namespace of our own. */
 static void with_group(gid_t gid)
 {
@@ -402,8 +421,7 @@ static void with_group(gid_t gid)
 	int fd = mkstemp(file);
 
 	if (fd < 0 || dprintf(fd, "root:x:0:\nkomainu:x:%u:\n", gid) < 0 || fchmod(fd, 0644) ||
-	    unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) ||
-	    mount(file, "/etc/group", NULL, MS_BIND, NULL))
+	    own_mounts() || mount(file, "/etc/group", NULL, MS_BIND, NULL))
 		_exit(5);
 	close(fd);
 	(void)unlink(file);
