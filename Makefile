@@ -86,6 +86,7 @@ bench: tests ## measure, paired and alternating; a peer that is absent is said s
 soak: tests ## the long form of the tests (KMN_SOAK=1)
 	@KMN_SOAK=1 tests/run -b $(B) -T 40 prog e2e
 conformance: tests ## judge by other people's collections, in DATA=DIR
+	@tools/deps conformance
 	@tests/conformance/run -b $(B) "$(DATA)"
 static: ## one static binary, build-static/komainu, from pinned source packages (LOCKED=1: only those)
 	@tools/deps static

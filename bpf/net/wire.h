@@ -37,6 +37,7 @@ struct wire_ip6 {
 struct wire_ext { /* hop-by-hop, routing, destination, AH; fragment: no len */
 	__u8 next, len;
 	__u16 frag_be; /* of a fragment header: offset in the upper 13 bits, bit 0 more */
+	__u8 rest[4];  /* none is shorter than 8 bytes */
 };
 #define WIRE_IP6_OFFSET 0xfff8
 #define WIRE_IP6_MORE 1

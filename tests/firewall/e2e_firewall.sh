@@ -75,7 +75,7 @@ wait_for 30 grep -q child "$work/heard" || fail "the server that forks does not 
 in_peer "$BUILD/tests/firewall/tool_talk" slowly tcp 10.9.0.254 7081 || fail "the slow client"
 wait $server || fail "the word of the slow client did not arrive"
 child=$(sed -n 's/^child //p' "$work/heard")
-wait_for 30 event no-web-in '"attribution":"owner"' "\"pid\":$child[,}]" || fail "the child that accepted ($child) is not the owner: $(cat "$work/of_rule")"
+wait_for 30 event no-web-in '"attribution":"owner"' "\"pid\":${child}[,}]" || fail "the child that accepted ($child) is not the owner: $(cat "$work/of_rule")"
 
 policy prevent
 komainu reload >"$work/said" || fail "reload: $(cat "$work/said")"

@@ -350,7 +350,7 @@ static void cut_frames_are_unreadable_or_marked(void **state)
 	for (f = whole, f.len = 58; f.len < whole.len; f.len++) {
 		assert_int_equal(t_in(t, &f), TC_ACT_UNSPEC);
 		p = t_pkt(t);
-		assert_int_equal(p.flags, f.len < 62   ? NET_PKT_NO_PROTO
+		assert_int_equal(p.flags, f.len < 66   ? NET_PKT_NO_PROTO
 					  : f.len < 78 ? NET_PKT_NO_PORTS
 						       : 0);
 	}
