@@ -84,7 +84,7 @@ lint: $(BPFO) ## floors, format, banned calls and atomics, ABI holes, head comme
 bench: tests ## measure, paired and alternating; a peer that is absent is said so
 	@tests/bench/run -b $(B) $(BENCH)
 soak: tests ## the long form of the tests (KMN_SOAK=1)
-	@KMN_SOAK=1 tests/run -b $(B) -T 40 prog e2e
+	@KMN_SOAK=1 tests/run -b $(B) -T 40 unit prog e2e
 conformance: tests ## judge by other people's collections, in DATA=DIR
 	@tools/deps conformance
 	@tests/conformance/run -b $(B) "$(DATA)"
