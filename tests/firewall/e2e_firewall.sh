@@ -31,6 +31,8 @@ talk() {
 	pid=$!
 	wait_for 30 grep -q ready "$work/heard" || fail "the server of the test does not start"
 	$client "$BUILD/tests/firewall/tool_talk" client "$@"
+	sleep 0.2 # it is there by now, or it never comes
+	kill $pid 2>/dev/null
 	wait $pid
 }
 dns_out() { talk in_peer in_host udp 10.9.0.1 5353; }
@@ -100,6 +102,7 @@ ip -n "$ns_host" link del kmnx
 gone() { ! komainu status --json | grep -q 'tc/kmn[5x]/'; }
 wait_for 30 gone || fail "a deleted interface is still listed"
 
+command -v tcpdump >/dev/null || fail "tcpdump is not installed"
 # the canary is a frame of ours that never leaves: the peer sees none of them
 in_peer timeout 8 tcpdump -i kmn1 -c 1 -w "$work/seen" ether proto 0x88b5 >/dev/null 2>&1 &
 dump=$!

@@ -1,9 +1,12 @@
 /* tool_talk server|client|forker|slowly udp|tcp ADDRESS PORT: one word from the client to the
  * server. The server says "ready" when it can be asked and "word" when the word came; both give up
- * in time. A forker is a server whose child, of which it tells the pid, accepts and reads; slowly
- * is a client that connects a while before it sends. */
+ * in time, the server also at SIGTERM, when it looks once more. A forker is a server whose child,
+ * of which it tells the pid, accepts and reads; slowly is a client that connects a while before it
+ * sends. */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,14 +29,22 @@ static int give_up_after(int fd, int seconds)
 	       setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof(t));
 }
 
+static void on_term(int signo)
+{
+	(void)signo;
+}
+
 static int serve(int fd, int tcp, int forks, const struct sockaddr *a, socklen_t len)
 {
 	struct sockaddr_storage from;
 	socklen_t from_len = sizeof(from);
+	struct sigaction term = { .sa_handler = on_term }; /* ends a wait: no SA_RESTART */
 	char word[16] = "";
 	int one = 1;
+	ssize_t n;
 
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
+	if (sigaction(SIGTERM, &term, NULL) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0 ||
 	    give_up_after(fd, 3) || bind(fd, a, len) < 0 || (tcp && listen(fd, 1) < 0))
 		return 1;
 	(void)puts("ready");
@@ -41,7 +52,10 @@ static int serve(int fd, int tcp, int forks, const struct sockaddr *a, socklen_t
 	if (forks && fork()) {
 		int status;
 
-		return wait(&status) < 0 || status != 0;
+		while (wait(&status) < 0)
+			if (errno != EINTR)
+				return 1;
+		return status != 0;
 	}
 	if (forks) {
 		(void)printf("child %d\n", getpid());
@@ -49,7 +63,12 @@ static int serve(int fd, int tcp, int forks, const struct sockaddr *a, socklen_t
 	}
 	if (tcp)
 		fd = accept(fd, (void *)&from, &from_len);
-	if (fd < 0 || give_up_after(fd, forks ? 9 : 3) || recv(fd, word, sizeof(word) - 1, 0) != 4)
+	if (fd < 0 || give_up_after(fd, forks ? 9 : 3))
+		return 1;
+	n = recv(fd, word, sizeof(word) - 1, 0);
+	if (n < 0)
+		n = recv(fd, word, sizeof(word) - 1, MSG_DONTWAIT);
+	if (n != 4)
 		return 1;
 	(void)puts(word);
 	return strcmp(word, "word") != 0;
