@@ -3,9 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <net/if.h>
 #include <pthread.h>
-#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,13 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include "core/bpfobj.h"
+#include "harness/packets.h"
 #include "tests/core/takeover.skel.h"
 
 #define SWAPS 50
@@ -278,15 +276,6 @@ static void a_start_that_dies_before_it_attaches_changes_nothing(void **state)
 	assert_int_equal(bpfobj_unload_all(root, &n), 0);
 }
 
-static int lo_up(void)
-{
-	struct ifreq r = { .ifr_name = "lo", .ifr_flags = IFF_UP };
-	int fd = socket(AF_INET, SOCK_DGRAM, 0), e = ioctl(fd, SIOCSIFFLAGS, &r);
-
-	close(fd);
-	return e;
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -302,12 +291,9 @@ int main(void)
 	if (row && strcmp(row, "host"))
 		swaps = SWAPS_SLOW;
 
-	if (geteuid() != 0) {
-		puts("skipped: needs root");
-		return 77;
-	}
-	if (unshare(CLONE_NEWNET) < 0 || lo_up() < 0 || kernel_mount_bpffs() < 0 ||
-	    kernel_probe(&kernel) < 0)
+	t_need_bpf();
+	t_own_netns();
+	if (kernel_mount_bpffs() < 0 || kernel_probe(&kernel) < 0)
 		return 1;
 	(void)snprintf(root, sizeof(root), "/sys/fs/bpf/komainu-takeover-%d", getpid());
 	(void)snprintf(cgroup, sizeof(cgroup), "%s/komainu-takeover-%d", kernel.cgroup2_root,

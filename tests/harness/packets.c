@@ -54,13 +54,14 @@ static int on_record(void *ctx, void *data, size_t size)
 	return 0;
 }
 
-static void share(struct bpf_object *from, struct bpf_object *to)
+void t_share(struct t_net *t, struct bpf_object *obj)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, to)
+	bpf_object__for_each_map(map, obj)
 	{
-		struct bpf_map *same = bpf_object__find_map_by_name(from, bpf_map__name(map));
+		struct bpf_map *same =
+			bpf_object__find_map_by_name(t->net->obj, bpf_map__name(map));
 
 		if (same && !bpf_map__is_internal(map))
 			assert_int_equal(bpf_map__reuse_fd(map, bpf_map__fd(same)), 0);
@@ -76,7 +77,7 @@ struct t_net *t_net_open(void)
 	assert_non_null(t->net);
 	t->fw = firewall_bpf__open();
 	assert_non_null(t->fw);
-	share(t->net->obj, t->fw->obj);
+	t_share(t, t->fw->obj);
 	assert_int_equal(firewall_bpf__load(t->fw), 0);
 	assert_int_equal(net_stages_fill(t->net), 0);
 	assert_int_equal(net_stage_put(t->net, NET_STAGE_firewall, t->fw->progs.fw_tc), 0);

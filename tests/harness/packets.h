@@ -38,6 +38,8 @@ void t_own_netns(void);
 
 struct t_net *t_net_open(void);
 void t_net_close(struct t_net *t);
+/* An object that is open and not loaded gets the maps of bpf/net, by name: one more stage. */
+void t_share(struct t_net *t, struct bpf_object *obj);
 
 /* Build, stage and (t_commit) put in force. */
 void t_stage(struct t_net *t, const struct fw_spec *specs, uint32_t n, uint64_t gen);

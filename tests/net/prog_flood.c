@@ -38,17 +38,9 @@ static void *spoof(void *arg)
 static struct flood_bpf *other_part(struct t_net *t)
 {
 	struct flood_bpf *bpf = flood_bpf__open();
-	struct bpf_map *map;
 
 	assert_non_null(bpf);
-	bpf_object__for_each_map(map, bpf->obj)
-	{
-		struct bpf_map *same =
-			bpf_object__find_map_by_name(t->net->obj, bpf_map__name(map));
-
-		if (same && !bpf_map__is_internal(map))
-			assert_int_equal(bpf_map__reuse_fd(map, bpf_map__fd(same)), 0);
-	}
+	t_share(t, bpf->obj);
 	assert_int_equal(flood_bpf__load(bpf), 0);
 	return bpf;
 }

@@ -279,20 +279,12 @@ static void one_source_has_its_own_small_budget(void **state)
 static void a_flood_of_one_module_leaves_the_floor_of_another(void **state)
 {
 	struct other_bpf *other = other_bpf__open();
-	struct bpf_map *map;
 	uint64_t mine = 0;
 	struct t_frame f;
 
 	(void)state;
 	assert_non_null(other);
-	bpf_object__for_each_map(map, other->obj)
-	{
-		struct bpf_map *same =
-			bpf_object__find_map_by_name(t->net->obj, bpf_map__name(map));
-
-		if (same && !bpf_map__is_internal(map))
-			assert_int_equal(bpf_map__reuse_fd(map, bpf_map__fd(same)), 0);
-	}
+	t_share(t, other->obj);
 	assert_int_equal(other_bpf__load(other), 0);
 	assert_int_equal(net_stage_put(t->net, NET_STAGE_webrep, other->progs.other_stage), 0);
 	t->state->replay_ns = 1000 * NS_PER_S;

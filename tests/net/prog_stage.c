@@ -9,7 +9,6 @@ static struct t_frame f;
 static int setup(void **state)
 {
 	struct fw_spec rule;
-	struct bpf_map *map;
 
 	(void)state;
 	t_bind_cpu(0);
@@ -19,14 +18,7 @@ static int setup(void **state)
 	t_commit(t, 1);
 	other = other_bpf__open();
 	assert_non_null(other);
-	bpf_object__for_each_map(map, other->obj)
-	{
-		struct bpf_map *same =
-			bpf_object__find_map_by_name(t->net->obj, bpf_map__name(map));
-
-		if (same && !bpf_map__is_internal(map))
-			assert_int_equal(bpf_map__reuse_fd(map, bpf_map__fd(same)), 0);
-	}
+	t_share(t, other->obj);
 	assert_int_equal(other_bpf__load(other), 0);
 	return 0;
 }
