@@ -114,7 +114,10 @@ static void no_count_is_lost_between_reading_and_deleting(void **state)
 		assert_int_equal(s.sources[i], 2 * (RUNS / 64 + (i < RUNS % 64)));
 }
 
-#define TIGHT 1000000 /* of each thread, in a loop inside the kernel */
+/* Of each thread, in a loop inside the kernel. What one processor loses to nobody needs no million,
+ * and one that is emulated takes seconds for it. */
+#define TIGHT 1000000
+#define TIGHT_ALONE (TIGHT / 20)
 
 static void *tight_flood(void *arg)
 {
@@ -125,7 +128,7 @@ static void *tight_flood(void *arg)
 	t_udp_from(&f, 1, 53);
 	for (uint32_t i = 0; i < 20; i++) {
 		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f.data,
-			    .data_size_in = (__u32)f.len, .repeat = TIGHT / 20);
+			    .data_size_in = (__u32)f.len, .repeat = (int)fl->runs / 20);
 
 		assert_int_equal(
 			bpf_prog_test_run_opts(bpf_program__fd(t->net->progs.net_ingress), &opts),
@@ -138,7 +141,8 @@ static void *tight_flood(void *arg)
 static void one_key_sends_one_record_and_is_counted_whole(void **state)
 {
 	unsigned cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-	struct flood fl[2] = { { .cpu = 0 }, { .cpu = 1 % cpus } };
+	uint32_t each = cpus > 1 ? TIGHT : TIGHT_ALONE;
+	struct flood fl[2] = { { .cpu = 0, .runs = each }, { .cpu = 1 % cpus, .runs = each } };
 	struct sums s = { 0 };
 
 	(void)state;
@@ -147,7 +151,7 @@ static void one_key_sends_one_record_and_is_counted_whole(void **state)
 	for (int i = 0; i < 2; i++)
 		pthread_join(fl[i].thread, NULL);
 	assert_int_equal(t_records(t), 1);
-	assert_int_equal(t_folded(t, on_fold, &s), 2 * TIGHT);
+	assert_int_equal(t_folded(t, on_fold, &s), 2 * each);
 	assert_int_equal(s.keys, 1);
 	assert_int_equal(s.told, 1);
 }
