@@ -71,3 +71,11 @@ enum kmn_walk_end {
 	KMN_WALK_CUT,	   /* out of steps or of room: the names nearest to the root are missing */
 	KMN_WALK_NONE,	   /* nothing may be read here */
 };
+
+/* Where a walk stands, inside of a record (lib/path.bpf.h). Only end counts once it is sent. */
+struct kmn_walk {
+	__u64 dentry, root, mnt; /* addresses; 0 when sent */
+	__u32 moved;		 /* a step was made */
+	__u32 end;		 /* enum kmn_walk_end */
+};
+KMN_ABI_SIZE(struct kmn_walk, 32);

@@ -53,9 +53,7 @@ static __always_inline struct kmn_mount kmn_read_mount(struct mount *m)
 	return r;
 }
 
-/* One name behind the others; false when there is no room or nothing to read. *end lies in a
- * record, where the verifier forgets its value: in a register it would make every step of a walk a
- * state of its own. */
+/* One name behind the others; false when there is no room or nothing to read. */
 static __always_inline bool kmn_walk_name(char *out, volatile __u16 *end, __u64 limit,
 					  const unsigned char *name)
 {
@@ -72,45 +70,59 @@ static __always_inline bool kmn_walk_name(char *out, volatile __u16 *end, __u64 
 	return true;
 }
 
-/* Write the names of the path from the leaf to the root at out + *end, each with its NUL; *end
- * moves on. limit: a constant power of two; out has room for limit + KMN_NAME_MAX bytes. steps: a
- * constant. */
-static __always_inline enum kmn_walk_end kmn_walk_names(char *out, volatile __u16 *end, __u64 limit,
-							__u32 steps, struct vfsmount *vfs,
-							struct dentry *dentry)
+/* One step up. True: there is another one. */
+static __always_inline bool kmn_walk_step(volatile struct kmn_walk *at, char *out,
+					  volatile __u16 *end, __u64 limit)
 {
+	struct dentry *dentry = (void *)at->dentry;
+	struct mount *parent;
 	struct kmn_dentry d;
 	struct kmn_mount m;
-	struct dentry *root;
-	struct mount *mnt;
 
-	if (!kmn_probe_read)
-		return KMN_WALK_NONE;
-	mnt = (void *)vfs - bpf_core_field_offset(struct mount, mnt);
-	root = BPF_CORE_READ(vfs, mnt_root);
-	if (dentry != root) {
-		d = kmn_read_dentry(dentry);
-		if (d.parent == dentry) { /* a memfd and its like: one name, no tree */
+	if (at->dentry == at->root) {
+		m = kmn_read_mount((void *)at->mnt);
+		parent = m.parent;
+		if (at->mnt == (__u64)parent) {
+			at->end = KMN_WALK_ROOT;
+			return false;
+		}
+		at->dentry = (__u64)m.mountpoint;
+		at->mnt = (__u64)parent;
+		at->root = (__u64)BPF_CORE_READ(parent, mnt.mnt_root);
+		at->moved = 1;
+		return true;
+	}
+	d = kmn_read_dentry(dentry);
+	at->dentry = (__u64)d.parent;
+	if (d.parent == dentry) { /* an ancestor was moved out of the mount; or a memfd ... */
+		if (!at->moved)	  /* ... and its like: one name, no tree */
 			(void)kmn_walk_name(out, end, limit, d.name);
-			return KMN_WALK_DETACHED;
-		}
+		at->end = KMN_WALK_DETACHED;
+		return false;
 	}
-	for (__u32 i = 0; i < steps; i++) {
-		if (dentry == root) {
-			m = kmn_read_mount(mnt);
-			if (m.parent == mnt)
-				return KMN_WALK_ROOT;
-			dentry = m.mountpoint;
-			mnt = m.parent;
-			root = BPF_CORE_READ(mnt, mnt.mnt_root);
-			continue;
-		}
-		d = kmn_read_dentry(dentry);
-		if (d.parent == dentry) /* an ancestor was moved out of the mount */
-			return KMN_WALK_DETACHED;
-		if (!kmn_walk_name(out, end, limit, d.name))
-			return KMN_WALK_CUT;
-		dentry = d.parent;
-	}
-	return KMN_WALK_CUT;
+	at->moved = 1;
+	return kmn_walk_name(out, end, limit, d.name);
+}
+
+/* Write the names of the path from the leaf to the root at out + *end, each with its NUL; *end
+ * moves on; at->end says how it ended. limit: a constant power of two; out has room for limit +
+ * KMN_NAME_MAX bytes. steps: a constant. at and end lie in the record, where the verifier forgets
+ * what was written: in registers or on the stack every way through the steps so far would be a
+ * state of its own. The addresses of the kernel are gone from it afterwards. */
+static __always_inline void kmn_walk_names(volatile struct kmn_walk *at, char *out,
+					   volatile __u16 *end, __u64 limit, __u32 steps,
+					   struct vfsmount *vfs, struct dentry *dentry)
+{
+	at->end = KMN_WALK_NONE;
+	if (!kmn_probe_read)
+		return;
+	at->end = KMN_WALK_CUT;
+	at->moved = 0;
+	at->dentry = (__u64)dentry;
+	at->root = (__u64)vfs->mnt_root;
+	at->mnt = (__u64)vfs;
+	at->mnt -= bpf_core_field_offset(struct mount, mnt);
+	for (__u32 i = 0; i < steps && kmn_walk_step(at, out, end, limit); i++)
+		;
+	at->dentry = at->mnt = at->root = 0;
 }

@@ -18,28 +18,27 @@
 #define PART_FIXED __builtin_offsetof(struct task_part, data)
 #define CGROUP_FIXED __builtin_offsetof(struct task_cgroup, path)
 
-/* The names of exe and cwd into the record. A path that does not fit goes whole into a
-   part. */
+/* The names of exe and cwd into the record. A path that does not fit goes whole into a part. */
 static __always_inline void exec_names(struct task_exec *ev, struct file *exe, struct path *cwd)
 {
-	enum kmn_walk_end end;
+	volatile struct kmn_walk *walk = &ev->walk;
 
-	end = kmn_walk_names(ev->text, &ev->names_len, TASK_NAMES, TASK_WALK_HERE, exe->f_path.mnt,
-			     exe->f_path.dentry);
-	if (end == KMN_WALK_NONE) {
+	kmn_walk_names(walk, ev->text, &ev->names_len, TASK_NAMES, TASK_WALK_HERE, exe->f_path.mnt,
+		       exe->f_path.dentry);
+	if (walk->end == KMN_WALK_NONE) {
 		ev->flags |= TASK_EXEC_NO_PATH;
 		return;
 	}
-	if (end == KMN_WALK_CUT) {
+	if (walk->end == KMN_WALK_CUT) {
 		ev->flags |= TASK_EXEC_EXE_PART;
 		ev->names_len = 0;
 	}
-	if (end == KMN_WALK_DETACHED)
+	if (walk->end == KMN_WALK_DETACHED)
 		ev->flags |= TASK_EXEC_EXE_DETACHED;
 	ev->exe_len = ev->names_len;
-	end = kmn_walk_names(ev->text, &ev->names_len, TASK_NAMES, TASK_WALK_HERE, cwd->mnt,
-			     cwd->dentry);
-	if (end == KMN_WALK_CUT) {
+	kmn_walk_names(walk, ev->text, &ev->names_len, TASK_NAMES, TASK_WALK_HERE, cwd->mnt,
+		       cwd->dentry);
+	if (walk->end == KMN_WALK_CUT) {
 		ev->flags |= TASK_EXEC_CWD_PART;
 		ev->names_len = ev->exe_len;
 	}
@@ -106,19 +105,24 @@ static __always_inline void send_path(const struct exec_more *more, __u8 what, s
 
 	if (!part)
 		return;
-	part->end = kmn_walk_names(part->data, &part->len, TASK_PART_NAMES, TASK_WALK_PART, mnt,
-				   dentry);
-	if (part->end == KMN_WALK_CUT)
+	kmn_walk_names(&part->walk, part->data, &part->len, TASK_PART_NAMES, TASK_WALK_PART, mnt,
+		       dentry);
+	if (part->walk.end == KMN_WALK_CUT)
 		kmn_count(TASK_C_PATH_CUT);
 	kmn_submit(KMN_TELEMETRY, part);
 }
 
+/* All parts but the last are full, so the place of each follows from its number alone: the verifier
+ * has one state for it, whatever the lengths before were. */
 static __always_inline void send_args(const struct exec_more *more)
 {
-	__u64 off = more->args_len, total = more->args_total, n;
+	__u64 total = more->args_total, off, n;
 	struct task_part *part;
 
-	for (int i = 0; i < TASK_PARTS_MAX && off < total; i++) {
+	for (__u32 i = 0; i < TASK_PARTS_MAX; i++) {
+		off = more->args_len + i * TASK_PART_ARGS_MAX;
+		if (off >= total)
+			return;
 		part = part_new(more, TASK_PART_ARGS);
 		if (!part) /* the rest is lost with it: user space sees the hole and says "cut" */
 			return;
@@ -136,7 +140,6 @@ static __always_inline void send_args(const struct exec_more *more)
 		kmn_submit(KMN_TELEMETRY, part);
 		if (!n)
 			return;
-		off += n;
 	}
 }
 

@@ -62,9 +62,10 @@ struct task_exec {
 	__u16 names_len;  /* exe_len + cwd_len: where the arguments begin */
 	__u16 exe_len, cwd_len, args_len;
 	__u16 pad[2];
+	struct kmn_walk walk; /* of the kernel side */
 	char text[TASK_TEXT];
 };
-KMN_ABI_SIZE(struct task_exec, 1184);
+KMN_ABI_SIZE(struct task_exec, 1216);
 
 enum task_part_what { TASK_PART_ARGS, TASK_PART_EXE, TASK_PART_CWD };
 
@@ -74,10 +75,11 @@ struct task_part {
 	__u32 offset; /* of data in the arguments; 0 for a path */
 	__u16 len;
 	__u8 what; /* enum task_part_what */
-	__u8 end;  /* of a path: enum kmn_walk_end */
+	__u8 pad;
+	struct kmn_walk walk; /* of a path: how it ended */
 	char data[TASK_PART_DATA];
 };
-KMN_ABI_SIZE(struct task_part, 4424);
+KMN_ABI_SIZE(struct task_part, 4456);
 
 struct task_fork {
 	struct kmn_event head; /* the child */

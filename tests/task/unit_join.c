@@ -171,7 +171,7 @@ static void a_path_too_deep_for_a_part_is_asked_of_proc(void **state)
 	p.head = r.head;
 	p.exec_id = r.who.exec_id;
 	p.what = TASK_PART_EXE;
-	p.end = KMN_WALK_CUT;
+	p.walk.end = KMN_WALK_CUT;
 	p.len = 5;
 	memcpy(p.data, "x\0yz", 5);
 	assert_ptr_equal(tasks_join_part(slots, &p), s);

@@ -26,7 +26,7 @@ bool tasks_check_part(const struct kmn_event *rec)
 {
 	const struct task_part *p = (const struct task_part *)rec;
 
-	if (!tasks_check_process(rec) || p->len > TASK_PART_DATA || p->end > KMN_WALK_NONE)
+	if (!tasks_check_process(rec) || p->len > TASK_PART_DATA || p->walk.end > KMN_WALK_NONE)
 		return false;
 	if (p->what == TASK_PART_ARGS)
 		return p->offset <= TASK_ARGS_MAX && p->offset + p->len <= TASK_ARGS_MAX;

@@ -112,7 +112,7 @@ static void add_args(struct tasks_join *s, const struct task_part *part)
 
 static void add_path(struct tasks_join *s, const struct task_part *part)
 {
-	bool exe = part->what == TASK_PART_EXE, cut = part->end == KMN_WALK_CUT;
+	bool exe = part->what == TASK_PART_EXE, cut = part->walk.end == KMN_WALK_CUT;
 	struct text path = tasks_path(part->data, part->len, cut, exe ? s->exe : s->cwd);
 
 	if (exe)
