@@ -559,6 +559,72 @@ static void a_tick_looks_up_a_few_and_the_next_goes_on(void **state)
 	assert_true(stats_of(c).lookups > 100);
 }
 
+static void the_start_of_a_program_finds_the_name_at_once(void **state)
+{
+	struct container_table *c = *state;
+
+	made(c, 1, "/jobs/fast");
+	assert_false(container_look_now(c, 1, S(1))); /* runc itself: its file comes later */
+	assert_false(container_describe(c, 1, &v));
+	put_file("run/runc/fast/state.json",
+		 "{\"id\":\"fast\",\"cgroup_paths\":{\"\":\"/sys/fs/cgroup/jobs/fast\"}}");
+	assert_true(container_look_now(c, 1, S(1)));
+	assert_true(container_describe(c, 1, &v));
+	assert_true(is(v.name, "fast"));
+	assert_false(container_look_now(c, 1, S(1)));  /* known */
+	assert_false(container_look_now(c, 99, S(1))); /* no cgroup of ours */
+	assert_int_equal(stats_of(c).lookups, 2);
+	assert_int_equal(stats_of(c).found_now, 1);
+}
+
+static void a_container_that_is_gone_within_moments_was_seen(void **state)
+{
+	struct container_table *c = *state;
+
+	made(c, 1, "/jobs/brief");
+	assert_true(container_is_hot(c));
+	for (int i = 0; i < 20; i++) /* each tick looks, though no try is due */
+		container_tick(c, S(1) + i * 3 * NS_PER_MS);
+	assert_false(container_describe(c, 1, &v));
+	put_file("run/runc/brief/state.json",
+		 "{\"id\":\"brief\",\"cgroup_paths\":{\"\":\"/sys/fs/cgroup/jobs/brief\"}}");
+	container_tick(c, S(1) + 63 * NS_PER_MS);
+	assert_int_equal(unlink(below("run/runc/brief/state.json")), 0);
+	assert_false(container_is_hot(c));
+	assert_true(container_describe(c, 1, &v));
+	assert_true(is(v.name, "brief"));
+	for (uint64_t i = 2; i < 2 + 2 * CONTAINER_HOT; i++) { /* one that is none cools down */
+		char path[64];
+
+		(void)snprintf(path, sizeof(path), "/jobs/none-%llu", (unsigned long long)i);
+		made(c, i, path);
+	}
+	container_tick(c, S(1) + CONTAINER_HOT_NS - 1);
+	assert_true(container_is_hot(c));
+	container_tick(c, S(1) + CONTAINER_HOT_NS);
+	assert_false(container_is_hot(c));
+}
+
+static void looks_at_starts_are_bounded(void **state)
+{
+	struct container_table *c = *state;
+	char path[256];
+
+	for (uint64_t i = 1; i <= CONTAINER_NOW_LOOKS; i++) {
+		(void)snprintf(path, sizeof(path), "/docker/%064llx", (unsigned long long)i);
+		made(c, i, path);
+	}
+	for (int i = 0; i < 100; i++)
+		(void)container_look_now(c, 1, S(10) + i);
+	assert_int_equal(stats_of(c).lookups, CONTAINER_NOW_TRIES); /* of one container */
+	for (int i = 0; i < 100; i++)
+		for (uint64_t id = 1; id <= CONTAINER_NOW_LOOKS; id++)
+			(void)container_look_now(c, id, S(10) + i);
+	assert_int_equal(stats_of(c).lookups, CONTAINER_NOW_LOOKS); /* of all, in a second */
+	(void)container_look_now(c, CONTAINER_NOW_LOOKS, S(11));
+	assert_int_equal(stats_of(c).lookups, CONTAINER_NOW_LOOKS + 1);
+}
+
 static void links_and_strange_files_are_not_followed(void **state)
 {
 	struct container_table *c = *state;
@@ -756,6 +822,9 @@ int main(void)
 		CASE(runc_is_confirmed_by_the_cgroups_in_its_state),
 		CASE(a_file_that_comes_late_is_found_and_one_that_never_comes_is_given_up),
 		CASE(a_tick_looks_up_a_few_and_the_next_goes_on),
+		CASE(the_start_of_a_program_finds_the_name_at_once),
+		CASE(a_container_that_is_gone_within_moments_was_seen),
+		CASE(looks_at_starts_are_bounded),
 		CASE(links_and_strange_files_are_not_followed),
 		CASE(hostile_json_is_refused_or_harmless),
 		CASE(more_names_and_labels_than_fit_are_left_out),

@@ -21,6 +21,10 @@ struct container_table;
 #define CONTAINER_KEEP_NS 30000000000ULL /* a removed one is wanted this long */
 #define CONTAINER_TEXT 2048 /* bytes of names and labels of one container; more is left out */
 #define CONTAINER_LOOKUPS 8 /* containers whose files one tick reads */
+#define CONTAINER_HOT 8	    /* cgroups that were just made, looked at in each tick */
+#define CONTAINER_HOT_NS 400000000ULL /* for so long: a container may come and go within 50 ms */
+#define CONTAINER_NOW_TRIES 3	      /* looks at a start inside, beside those of ticks */
+#define CONTAINER_NOW_LOOKS 64	      /* of these for all containers, in a second */
 
 struct container_limits {
 	uint32_t cgroups, containers; /* 0: as above */
@@ -33,8 +37,8 @@ void container_table_free(struct container_table *c);		      /* NULL is allowed 
 uint64_t container_table_memory_max(const struct container_table *c); /* bytes, by formula */
 
 /* False and an empty view when the cgroup is not a container's. Never waits: names come from the
- * runtime's files as soon as a background look-up has read them. A cgroup that nobody told of is
- * looked for by the next tick. */
+ * runtime's files as soon as a look-up has read them. A cgroup that nobody told of is looked for by
+ * the next tick. */
 bool container_describe(struct container_table *t, uint64_t cgroup_id, struct container_view *v);
 
 /* A label of the container, by key: {NULL, 0} when it has none, or the files do not tell. Docker
@@ -60,8 +64,15 @@ int container_walk(struct container_table *c, const char *cgroup_root, uint64_t 
  * at most CONTAINER_LOOKUPS containers, each tried a few times with growing pauses, since the file
  * may come after the cgroup; find cgroups of unknown path. */
 void container_tick(struct container_table *c, uint64_t now_ns);
+/* A program starts in the cgroup: read the files of its container now, unless they have been. A
+ * runtime has written them by then, so the first event from inside can name its container. Bounded:
+ * CONTAINER_NOW_TRIES for one container, CONTAINER_NOW_LOOKS a second for all. True: they told. */
+bool container_look_now(struct container_table *c, uint64_t cgroup_id, uint64_t now_ns);
 /* Something new is to be looked up: call container_tick() every few 10 ms until it is not. */
 bool container_wants_tick(const struct container_table *c);
+/* The cgroup of what may be a container was just made, and its files are not there yet: call
+ * container_tick() every few ms until they are, or CONTAINER_HOT_NS has passed. */
+bool container_is_hot(const struct container_table *c);
 
 struct container_stats {
 	uint64_t cgroups, cgroups_max, containers,
@@ -72,6 +83,7 @@ struct container_stats {
 	uint64_t evicted_containers;	   /* still running: the table is too small for this host */
 	uint64_t lookups, found, given_up; /* of files: tries, containers whose names they told, and
 					      containers for which there were none */
+	uint64_t found_now;	/* of found: at the start of a program, by container_look_now() */
 	uint64_t refused_files; /* too large, not JSON, not a plain file; logged at debug */
 	uint64_t refused_names; /* ids that cannot be part of a path */
 	uint64_t unknown;	/* cgroups asked for whose path was not known */

@@ -248,10 +248,55 @@ static void look_up(struct container_table *c, struct container *e, uint64_t now
 	}
 }
 
+/* Those that were just made: no try of theirs is counted. */
+static void look_at_hot(struct container_table *c, uint64_t now_ns)
+{
+	uint32_t left = 0;
+
+	for (uint32_t i = 0; i < c->n_hot; i++) {
+		struct container *e = container_at(c, c->hot[i]);
+
+		if (!e || !e->waiting || now_ns >= c->hot_until_ns[i])
+			continue;
+		c->stats.lookups++;
+		if (runtime_files_read(c, e) == 1) {
+			c->stats.found++;
+			container_settle(c, e, true);
+			continue;
+		}
+		c->hot[left] = c->hot[i];
+		c->hot_until_ns[left++] = c->hot_until_ns[i];
+	}
+	c->n_hot = left;
+}
+
+bool container_look_now(struct container_table *c, uint64_t cgroup_id, uint64_t now_ns)
+{
+	struct cgroup *g = container_cgroup_find(c, cgroup_id);
+	struct container *e = g ? container_at(c, g->container) : NULL;
+
+	if (now_ns - c->now_since_ns >= NS_PER_S) {
+		c->now_since_ns = now_ns;
+		c->now_left = CONTAINER_NOW_LOOKS;
+	}
+	if (!e || !e->waiting || e->now_tries == CONTAINER_NOW_TRIES || !c->now_left)
+		return false;
+	c->now_left--;
+	e->now_tries++;
+	c->stats.lookups++;
+	if (runtime_files_read(c, e) != 1)
+		return false; /* the ticks go on */
+	c->stats.found++;
+	c->stats.found_now++;
+	container_settle(c, e, true);
+	return true;
+}
+
 void container_tick(struct container_table *c, uint64_t now_ns)
 {
 	uint32_t left = CONTAINER_LOOKUPS;
 
+	look_at_hot(c, now_ns);
 	if (c->n_unknown)
 		resolve(c, now_ns);
 	if (c->walk_wanted && *c->cgroup_root && now_ns >= c->next_walk_ns)

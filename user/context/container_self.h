@@ -26,7 +26,7 @@ struct container {
 	uint64_t removed_ns, next_try_ns;
 	struct container_ref outer; /* what encloses it, should this be none */
 	uint32_t generation, next, newer, older;
-	uint8_t state, runtime, tries;
+	uint8_t state, runtime, tries, now_tries;
 	bool waiting; /* files are to be read */
 	struct span id, cgroup, ctr_namespace, pod_uid, name, image, pod, namespace_;
 	struct span labels; /* key NUL value NUL ..., the last in text */
@@ -60,7 +60,12 @@ struct container_table {
 	uint64_t unknown[CONTAINER_UNKNOWN_MAX];
 	uint32_t n_unknown;
 	uint64_t seed, next_walk_ns;
-	bool walk_wanted; /* a folder was renamed: its children have other paths now */
+	struct container_ref hot[CONTAINER_HOT]; /* made by hot_until_ns - CONTAINER_HOT_NS */
+	uint64_t hot_until_ns[CONTAINER_HOT];
+	uint32_t n_hot;
+	uint64_t now_since_ns; /* since when looks at starts are counted */
+	uint32_t now_left;     /* of them, in this second */
+	bool walk_wanted;      /* a folder was renamed: its children have other paths now */
 	char host_root[256], cgroup_root[256];
 	struct container_stats stats;
 };

@@ -327,24 +327,11 @@ static struct text tidy(struct text path)
 
 /* ---- records ---- */
 
-void container_cgroup_seen(struct container_table *c, uint64_t id, struct text path,
-			   uint64_t now_ns)
-{
-	struct cgroup *g = container_cgroup_find(c, id);
-
-	if (!g)
-		(void)container_cgroup_made(c, id, path, now_ns);
-	else if ((path = tidy(path)).p)
-		g->container = classify(c, id, path);
-}
-
-bool container_cgroup_made(struct container_table *c, uint64_t id, struct text path,
-			   uint64_t now_ns)
+static bool add_cgroup(struct container_table *c, uint64_t id, struct text path)
 {
 	struct cgroup *g = container_cgroup_find(c, id);
 	uint32_t *at;
 
-	(void)now_ns;
 	if (!id || g) {
 		c->stats.doubles++;
 		return false;
@@ -369,6 +356,32 @@ bool container_cgroup_made(struct container_table *c, uint64_t id, struct text p
 	if (path.p)
 		g->container = classify(c, id, path);
 	return true;
+}
+
+void container_cgroup_seen(struct container_table *c, uint64_t id, struct text path,
+			   uint64_t now_ns)
+{
+	struct cgroup *g = container_cgroup_find(c, id);
+
+	(void)now_ns;
+	if (!g)
+		(void)add_cgroup(c, id, path);
+	else if ((path = tidy(path)).p)
+		g->container = classify(c, id, path);
+}
+
+bool container_cgroup_made(struct container_table *c, uint64_t id, struct text path,
+			   uint64_t now_ns)
+{
+	bool news = add_cgroup(c, id, path);
+	struct cgroup *g = news ? container_cgroup_find(c, id) : NULL;
+	struct container *e = g ? container_at(c, g->container) : NULL;
+
+	if (e && e->waiting && !e->tries && e->cgroup_id == id && c->n_hot < CONTAINER_HOT) {
+		c->hot[c->n_hot] = g->container;
+		c->hot_until_ns[c->n_hot++] = now_ns + CONTAINER_HOT_NS;
+	}
+	return news;
 }
 
 bool container_cgroup_removed(struct container_table *c, uint64_t id, uint64_t now_ns)

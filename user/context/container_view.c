@@ -74,7 +74,12 @@ struct text container_pod_uid(struct container_table *c, uint64_t cgroup_id)
 
 bool container_wants_tick(const struct container_table *c)
 {
-	return c->eager || c->n_unknown;
+	return c->eager || c->n_unknown || c->n_hot;
+}
+
+bool container_is_hot(const struct container_table *c)
+{
+	return c->n_hot;
 }
 
 void container_table_stats(const struct container_table *c, struct container_stats *s)
