@@ -6,6 +6,7 @@
 
 #define KMN_RB_NO_WAKEUP \
 	1 /* BPF_RB_NO_WAKEUP: user space drains by timer; a wake-up costs 300 ns */
+#define KMN_RB_FORCE_WAKEUP 2 /* BPF_RB_FORCE_WAKEUP */
 
 const volatile __u32 kmn_instance; /* set by the loader before load */
 
@@ -70,5 +71,12 @@ static __always_inline void *kmn_reserve(enum kmn_ring ring, __u8 part, __u8 kin
 static __always_inline void kmn_submit(enum kmn_ring ring, void *ev)
 {
 	bpf_ringbuf_submit(ev, KMN_RB_NO_WAKEUP);
+	kmn_ring_count(ring, KMN_C_SENT);
+}
+
+/* The same, and user space reads it at once: for what is rare and cannot wait for the timer. */
+static __always_inline void kmn_submit_now(enum kmn_ring ring, void *ev)
+{
+	bpf_ringbuf_submit(ev, KMN_RB_FORCE_WAKEUP);
 	kmn_ring_count(ring, KMN_C_SENT);
 }

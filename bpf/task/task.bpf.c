@@ -18,6 +18,10 @@
 #define PART_FIXED __builtin_offsetof(struct task_part, data)
 #define CGROUP_FIXED __builtin_offsetof(struct task_cgroup, path)
 
+/* Set by user space while a container is awaited whose files it has not seen: the first program in
+ * it may have ended, and the files be gone, before the timer drains the ring. */
+volatile __u32 task_awaited;
+
 /* The names of exe and cwd into the record. A path that does not fit goes whole into a part. */
 static __always_inline void exec_names(struct task_exec *ev, struct file *exe, struct path *cwd)
 {
@@ -180,7 +184,10 @@ int BPF_PROG(task_exec, struct task_struct *p, pid_t old_pid, struct linux_binpr
 	more.args_len = ev->args_len;
 	more.args_total = ev->args_total;
 	more.args_ptr = mm->arg_start;
-	kmn_submit(KMN_TELEMETRY, ev);
+	if (task_awaited)
+		kmn_submit_now(KMN_TELEMETRY, ev);
+	else
+		kmn_submit(KMN_TELEMETRY, ev);
 	if (more.flags & TASK_EXEC_EXE_PART)
 		send_path(&more, TASK_PART_EXE, exe->f_path.mnt, exe->f_path.dentry);
 	if (more.flags & TASK_EXEC_CWD_PART)
@@ -270,7 +277,10 @@ static __always_inline int tell_cgroup(struct cgroup *cgroup, const char *path,
 		n = bpf_probe_read_kernel_str(ev->path, TASK_CGROUP_PATH, path);
 	if (n > 1)
 		ev->path_len = n - 1;
-	kmn_submit(KMN_TELEMETRY, ev);
+	if (op == TASK_CGROUP_MKDIR) /* of a container that may be gone in 50 ms, with its files */
+		kmn_submit_now(KMN_TELEMETRY, ev);
+	else
+		kmn_submit(KMN_TELEMETRY, ev);
 	return 0;
 }
 

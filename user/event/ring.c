@@ -1,6 +1,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <bpf/bpf.h>
 #include "base/clock.h"
 #include "base/log.h"
@@ -244,6 +245,13 @@ static void on_timer(void *arg)
 		(void)loop_timer_set(r->loop, r->timer, r->period_ms); /* the old one still fires */
 }
 
+/* A record was submitted with a wake-up. Only such a one: the ring is watched for edges. */
+static void on_wake(void *arg, uint32_t events)
+{
+	(void)events;
+	on_timer(arg);
+}
+
 static uint64_t telemetry_written(void *arg)
 {
 	return ring_map_written(&((struct event_ring *)arg)->ring[KMN_TELEMETRY].map);
@@ -292,8 +300,11 @@ void event_ring_free(struct event_ring *r)
 		return;
 	if (r->config.sink)
 		event_sink_order(r->config.sink, &(struct event_order){ 0 });
-	if (r->loop && r->timer >= 0)
+	if (r->loop && r->timer >= 0) {
 		loop_timer_drop(r->loop, r->timer);
+		for (int i = 0; i < KMN_RINGS; i++)
+			loop_unwatch(r->loop, r->config.ring_fd[i]);
+	}
 	for (int i = 0; i < KMN_RINGS; i++)
 		ring_map_close(&r->ring[i].map);
 	free(r->per_cpu);
@@ -302,13 +313,15 @@ void event_ring_free(struct event_ring *r)
 
 int event_ring_start(struct event_ring *r, struct loop *loop)
 {
-	int timer = loop_every(loop, r->period_ms, on_timer, r);
+	int timer = loop_every(loop, r->period_ms, on_timer, r), e = 0;
 
 	if (timer < 0)
 		return timer;
 	r->loop = loop;
 	r->timer = timer;
-	return 0;
+	for (int i = 0; i < KMN_RINGS && !e; i++)
+		e = loop_watch(loop, r->config.ring_fd[i], EPOLLIN | EPOLLET, on_wake, r);
+	return e;
 }
 
 /* ---- telling ---- */
