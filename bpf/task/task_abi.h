@@ -123,6 +123,15 @@ struct task_cgroup {
 };
 KMN_ABI_SIZE(struct task_cgroup, 1088);
 
+/* A process that runs when the sensor starts: what the iterator of running.bpf.c writes of each,
+ * one behind the other. Not a record. */
+struct task_running {
+	__u64 start_ns, parent_start_ns, cgroup_id;
+	struct kmn_file_id exe_id; /* ino 0: no executable */
+	__u32 pid, flags;	   /* enum kmn_file_flag */
+};
+KMN_ABI_SIZE(struct task_running, 48);
+
 /* Token bucket of one cgroup on one CPU. */
 struct task_budget {
 	__u64 last_ns;	 /* boot clock of the last refill */

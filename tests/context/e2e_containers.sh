@@ -1,17 +1,18 @@
 #!/bin/bash
 # Real containers under runc, podman and containerd, each with a root of busybox: the exec of a
 # program inside is told with the container's id, runtime, name and image, as far as that runtime
-# has them. Their state is in folders of this test's own mount namespace. In a virtual machine without
-# KVM podman and containerd take minutes: there runc alone, unless RUNTIMES="runc podman containerd".
+# has them, and so is the very first one, 20 times of 20. Their state is in folders of this test's own
+# mount namespace. In a virtual machine without KVM podman and containerd take minutes: there runc
+# alone, unless RUNTIMES="runc podman containerd"; and 3 first ones, unless FIRSTS says otherwise.
 if [ "${1:-}" != inner ]; then
 	[ "$(id -u)" = 0 ] || { echo "skipped: needs root"; exit 77; }
 	exec unshare -m --propagation private "$0" inner
 fi
 . "$(dirname "$0")/../harness/sensor.sh"
 
-runtimes='runc podman containerd' slow=1
-[ -z "${KOMAINU_VM:-}" ] || { runtimes=runc && slow=5; }
-runtimes=${RUNTIMES:-$runtimes}
+runtimes='runc podman containerd' slow=1 rounds=20
+[ -z "${KOMAINU_VM:-}" ] || { runtimes=runc && slow=5 && rounds=3; }
+runtimes=${RUNTIMES:-$runtimes} rounds=${FIRSTS:-$rounds}
 wanted() { # NAME PROGRAM...: is it asked for, and is it there?
 	case " $runtimes " in *" $1 "*) ;; *) return 1 ;; esac
 	for program in "${@:2}"; do
@@ -33,7 +34,7 @@ for applet in sh sleep echo; do ln -s busybox "$rootfs/bin/$applet"; done
 containerd_pid=''
 leave() {
 	[ -z "$containerd_pid" ] || kill "$containerd_pid" 2>/dev/null
-	for id in "kmnr$tag" "kmnc$tag"; do
+	for id in $(runc list -q 2>/dev/null); do # of our own folder: nobody else's
 		runc delete -f "$id" 2>/dev/null
 	done
 	podman --cgroup-manager=cgroupfs rm -f -a -t 0 >/dev/null 2>&1
@@ -78,6 +79,30 @@ check() {
 	echo "$2: told${5:+, with its image}"
 }
 
+# firsts RUNTIME NAME IMAGE: by "start_RUNTIME NAME-NUMBER PROGRAM...", many times; all that each
+# container does is one exec, and its event must have id, name and image already
+firsts() {
+	local i right
+	for ((i = 1; i <= rounds; i++)); do
+		"start_$1" "$2-$i" /bin/busybox echo "first-$1-$i-$tag" >"$work/first.out" 2>&1 || fail "$1: start $i: $(cat "$work/first.out")"
+	done
+	wait_for $((15 * slow)) right_firsts "$@" && echo "$1: the first exec told $rounds of $rounds times" && return
+	komainu status --json | jq -c '.. | .containers? // empty'
+	fail "$1: the first exec was told rightly $(count_firsts "$@") of $rounds times: $(
+		komainu events --stream telemetry --kind exec --last all --grep "first-$1-" --json |
+			jq -c '[.process.cmd_line, .process.container // .container // .actor.process.container]' | head -n 60)"
+}
+count_firsts() { # as firsts; how many events are right
+	komainu events --stream telemetry --kind exec --last all --grep "first-$1-" --json 2>/dev/null |
+		jq -r --arg r "$1" --arg i "$2" --arg g "$3" --arg w "/bin/busybox echo first-$1-" --arg t "-$tag" '
+		select(.process.cmd_line? // "" | startswith($w))
+		| (.process.cmd_line | ltrimstr($w) | rtrimstr($t)) as $n
+		| (.process.container // .container // .actor.process.container) as $c
+		| select($c.runtime == $r and $c.name == "\($i)-\($n)" and ($c.uid == $c.name or ($c.uid | length) == 64)
+			and ($g == "" or $c.image.name == $g)) | $n' | sort -u | wc -l
+}
+right_firsts() { [ "$(count_firsts "$@")" = "$rounds" ]; }
+
 sensor_start "$(dirname "$0")/../../policies/default.yaml"
 ran=0
 
@@ -90,6 +115,11 @@ if wanted runc runc; then
 	cd / || exit 1
 	timeout $((30 * slow)) runc run -b "$work/bundle" "kmnr$tag" >"$work/runc.out" 2>&1 || fail "runc run: $(cat "$work/runc.out")"
 	check "word1$tag" runc "kmnr$tag" "kmnr$tag" ""
+	start_runc() { # ID PROGRAM...
+		jq --arg w "$4" '.process.args = ["/bin/busybox", "echo", $w]' <"$work/bundle/config.json" >"$work/bundle/new" &&
+			mv "$work/bundle/new" "$work/bundle/config.json" && timeout $((30 * slow)) runc run -b "$work/bundle" "$1"
+	}
+	firsts runc "kmnr$tag" ""
 	ran=$((ran + 1))
 fi
 
@@ -103,6 +133,11 @@ if wanted podman podman runc; then
 		"localhost/kmn$tag:1" /bin/sh -c "$(inside "word2$tag")" >"$work/podman.out" 2>&1 ||
 		fail "podman run: $(cat "$work/podman.out")"
 	check "word2$tag" podman "" "kmnp$tag" "localhost/kmn$tag:1"
+	start_podman() { # NAME PROGRAM...
+		timeout $((60 * slow)) podman --cgroup-manager=cgroupfs run --rm --network=none --runtime runc --name "$1" \
+			--ulimit "nofile=$limit:$limit" --ulimit nproc=1024:1024 "localhost/kmn$tag:1" "${@:2}"
+	}
+	firsts podman "kmnp$tag" "localhost/kmn$tag:1"
 	ran=$((ran + 1))
 fi
 
@@ -122,6 +157,8 @@ if wanted containerd containerd ctr; then
 	timeout $((60 * slow)) ctr -n "kmn$tag" run --rm "${what[@]}" "kmnc$tag" /bin/sh -c "$(inside "word3$tag")" \
 		>"$work/ctr.out" 2>&1 || fail "ctr run: $(cat "$work/ctr.out")"
 	check "word3$tag" containerd "kmnc$tag" "kmnc$tag" "$image"
+	start_containerd() { timeout $((60 * slow)) ctr -n "kmn$tag" run --rm "${what[@]}" "$@"; }
+	firsts containerd "kmnc$tag" "$image"
 	ran=$((ran + 1))
 fi
 

@@ -127,7 +127,9 @@ static void a_cgroup_that_nobody_told_of_is_found_by_its_id(void **state)
 
 static void a_snapshot_knows_the_cgroup_of_a_process(void **state)
 {
-	struct process_host host = { "/proc", kernel.cgroup_root, kernel.cgroup_name };
+	struct process_host host = { .proc_root = "/proc",
+				     .cgroup_root = kernel.cgroup_root,
+				     .cgroup_name = kernel.cgroup_name };
 	struct process_table *t = process_table_new(NULL);
 	struct container_table *c = container_table_new(NULL);
 	struct process_chain chain;

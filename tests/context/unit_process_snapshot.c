@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "context/feed.h"
@@ -111,6 +112,60 @@ static void a_running_process_is_taken_in_with_its_parents(void **state)
 	assert_int_equal(chain.p[0].source, PROCESS_SNAPSHOT);
 	assert_int_equal(chain.p[0].flags, 0);
 	assert_int_equal(chain.p[1].pid, getpid());
+	process_table_free(t);
+	end(pid);
+}
+
+static void an_executable_is_known_as_stat_shows_it(void **state)
+{
+	char *argv[] = { (char *)"cat", NULL };
+	pid_t pid = start("/bin/cat", argv);
+	struct process_table *t = snapshot_of(&proc);
+	struct stat st;
+
+	(void)state;
+	assert_int_equal(stat("/bin/cat", &st), 0);
+	describe(t, pid);
+	assert_int_equal(chain.p[0].exe_id.ino, st.st_ino);
+	assert_int_equal(chain.p[0].exe_id.dev, major(st.st_dev) << 20 | minor(st.st_dev));
+	assert_int_equal(chain.p[0].exe_id.gen, 0); /* which stat(2) does not tell */
+	process_table_free(t);
+	end(pid);
+}
+
+static void what_the_kernel_tells_goes_before_what_proc_shows(void **state)
+{
+	char *argv[] = { (char *)"cat", NULL };
+	pid_t pid = start("/bin/cat", argv);
+	struct process_table *t = snapshot_of(&proc);
+	struct process_running known[] = {
+		{ .pid = 1 },
+		{ .pid = (uint32_t)pid,
+		  .flags = PROCESS_UPPER,
+		  .cgroup_id = 4711,
+		  .exe_id = { .ino = 7, .dev = 8, .gen = 9 } },
+		{ .pid = UINT32_MAX },
+	};
+	struct process_host host = { .proc_root = "/proc", .known = known, .n_known = 3 };
+	uint64_t tick;
+
+	(void)state;
+	describe(t, pid);
+	tick = chain.p[0].start_ns;
+	process_table_free(t);
+	known[1].start_ns = tick + 1234567;
+	t = snapshot_of(&host);
+	describe(t, pid);
+	assert_int_equal(chain.p[0].start_ns, tick + 1234567);
+	assert_int_equal(chain.p[0].flags, PROCESS_UPPER);
+	assert_memory_equal(&chain.p[0].exe_id, &known[1].exe_id, sizeof(chain.p[0].exe_id));
+	process_table_free(t);
+	/* another process had the pid when the kernel told */
+	known[1].start_ns = tick + 20000000;
+	t = snapshot_of(&host);
+	describe(t, pid);
+	assert_int_equal(chain.p[0].start_ns, tick);
+	assert_int_equal(chain.p[0].exe_id.gen, 0);
 	process_table_free(t);
 	end(pid);
 }
@@ -342,6 +397,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_running_process_is_taken_in_with_its_parents),
+		cmocka_unit_test(an_executable_is_known_as_stat_shows_it),
+		cmocka_unit_test(what_the_kernel_tells_goes_before_what_proc_shows),
 		cmocka_unit_test(the_first_record_brings_the_exact_start),
 		cmocka_unit_test(another_start_of_the_pid_is_another_process),
 		cmocka_unit_test(the_credentials_in_proc_are_those_of_a_record),

@@ -12,6 +12,7 @@ static struct {
 	size_t args_len;
 	bool args_right;
 	uint32_t flags;
+	struct kmn_file_id exe_id;
 	uint64_t old_uid, new_uid;
 	char detail[64];
 } seen;
@@ -38,6 +39,7 @@ static void see(void *arg, const struct event *ev)
 		seen.args_len = ev->who.p[0].args.len;
 		seen.args_right = all_a(ev->who.p[0].args);
 		seen.flags = ev->who.p[0].flags;
+		seen.exe_id = ev->who.p[0].exe_id;
 	}
 	if (ev->kind == TASK_EV_CRED) {
 		seen.creds++;
@@ -47,9 +49,25 @@ static void see(void *arg, const struct event *ev)
 	}
 }
 
+static pid_t before; /* runs since before the sensor */
+
+static pid_t start_sleep(char *seconds)
+{
+	char *argv[] = { "sleep", seconds, NULL };
+	pid_t pid = vfork(); /* it returns when the exec is done */
+
+	if (!pid) {
+		execv("/bin/sleep", argv);
+		_exit(1);
+	}
+	assert_true(pid > 0);
+	return pid;
+}
+
 static int setup(void **state)
 {
 	(void)state;
+	before = start_sleep("600");
 	rig_open(&rig, see, NULL);
 	(void)snprintf(tiny, sizeof(tiny), "%s/tiny", rig.dir);
 	feed_tiny(tiny);
@@ -61,6 +79,8 @@ static int teardown(void **state)
 {
 	(void)state;
 	rig_close(&rig);
+	(void)kill(before, SIGKILL);
+	(void)waitpid(before, NULL, 0);
 	return 0;
 }
 
@@ -77,6 +97,37 @@ static void start_with(void *arg)
 	char *argv[] = { "t", arg, NULL };
 
 	execv(tiny, argv);
+}
+
+static void sleep_a_little(void *arg)
+{
+	char *argv[] = { "sleep", arg, NULL };
+
+	execv("/bin/sleep", argv);
+}
+
+/* Its file is the one that an exec of it tells, the layer below an overlay and the generation
+ * included, and its start is no tick of /proc. */
+static void a_process_from_before_is_known_as_exactly_as_one_that_was_told(void **state)
+{
+	struct process_chain chain;
+
+	(void)state;
+	if (rig.tasks->running_why[0]) {
+		print_message("%s\n", rig.tasks->running_why);
+		skip();
+	}
+	assert_true(rig.tasks->n_known > 1);
+	watch_child(sleep_a_little, "0");
+	assert_int_equal(seen.execs, 1);
+	assert_true(process_describe(rig.core.processes, (uint32_t)before, 0, 0, &chain));
+	assert_int_equal(chain.p[0].source, PROCESS_SNAPSHOT);
+	assert_true(seen.exe_id.ino != 0);
+	assert_memory_equal(&chain.p[0].exe_id, &seen.exe_id, sizeof(seen.exe_id));
+	assert_true(chain.p[0].start_ns % (10 * NS_PER_MS) != 0);
+	assert_true(chain.n > 1);
+	assert_int_equal(chain.p[1].pid, getpid());
+	assert_true(chain.p[1].start_ns % (10 * NS_PER_MS) != 0);
 }
 
 static void arguments_of_64_kib_are_whole_in_one_event(void **state)
@@ -158,6 +209,7 @@ static void two_sensors_during_a_takeover_tell_each_thing_once(void **state)
 int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_process_from_before_is_known_as_exactly_as_one_that_was_told),
 		cmocka_unit_test(arguments_of_64_kib_are_whole_in_one_event),
 		cmocka_unit_test(a_change_of_user_is_told_at_once_or_at_the_exit),
 		cmocka_unit_test(two_sensors_during_a_takeover_tell_each_thing_once),

@@ -138,7 +138,7 @@ static int setup(void **state)
 		cgroup[0] = '\0';
 	}
 	rig_turn(&rig);
-	rig_blind();
+	rig_blind(&rig);
 	return 0;
 }
 

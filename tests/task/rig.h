@@ -19,6 +19,7 @@ struct rig {
 	struct event_ring *ring;
 	struct tasks_self *tasks;
 	char dir[64], pins[64];
+	bool blind;
 	uint64_t ticked_ns;
 };
 
@@ -144,6 +145,8 @@ static inline void rig_close(struct rig *r)
 {
 	unsigned n;
 
+	if (r->blind) /* a leak checker looks there at the end */
+		assert_int_equal(umount("/proc"), 0);
 	rig_end(r);
 	assert_int_equal(bpfobj_unload_all(r->pins, &n), 0);
 	rmdir(r->pins);
@@ -151,10 +154,11 @@ static inline void rig_close(struct rig *r)
 }
 
 /* Cover /proc for this thread and whoever it starts: what is not in the records is not known. */
-static inline void rig_blind(void)
+static inline void rig_blind(struct rig *r)
 {
 	assert_int_equal(unshare(CLONE_NEWNS), 0);
 	assert_int_equal(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	assert_int_equal(mount("komainu-test", "/proc", "tmpfs", 0, NULL), 0);
 	assert_int_equal(access("/proc/self/exe", F_OK), -1);
+	r->blind = true;
 }

@@ -132,17 +132,31 @@ bool process_exec_more(struct process_table *t, const struct process_exec *x);
 
 /* ---- the processes that run already ---- */
 
+/* What the kernel says of a process that runs, by an iterator: exactly, where /proc rounds. */
+struct process_running {
+	uint32_t pid, flags; /* enum process_flag */
+	uint64_t start_ns, parent_start_ns, cgroup_id;
+	struct kmn_file_id exe_id; /* ino 0: it has none, as threads of the kernel */
+};
+
 struct process_host {
 	const char *proc_root; /* "/proc", or the host's */
 	const char
 		*cgroup_root; /* mount of the hierarchy that holds containers; "" or NULL: none */
 	const char *cgroup_name; /* its controller; "" or NULL: the default hierarchy (v2) */
+	const struct process_running *known; /* by pid, ascending; NULL: only /proc tells */
+	uint32_t n_known;
 };
 
 /* Take in what proc_root shows; what records have told already is kept. A process that ends
- * meanwhile is left out. Start times there are in ticks of 10 ms; the first record of a process
- * brings the exact one. Allocates, reads files: at start only. Number of processes, or -errno. */
+ * meanwhile is left out. Of one that is not in known, the start is in ticks of 10 ms, which the
+ * first record of it makes exact, and the executable is device and inode as stat(2) shows them:
+ * without generation (0), and the overlay's own. Allocates, reads files: at start only. Number of
+ * processes, or -errno. */
 int process_snapshot(struct process_table *t, const struct process_host *host);
+/* Pids of the records mean something else to us, who run in a pid namespace of our own: nobody is
+ * checked for being there still. */
+void process_pids_are_foreign(struct process_table *t);
 
 /* Of the process whose folder below proc_root is open as dir: its start in ticks of 10 ms, which
  * process_describe() takes for the exact time as well, and its cgroup (0: not known). A descriptor

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include "base/auto.h"
 #include "base/log.h"
 #include "context/process_self.h"
@@ -16,7 +17,8 @@
 struct snap {
 	struct process_table *t;
 	const struct process_host *host;
-	int root; /* proc_root, borrowed */
+	int root;   /* proc_root, borrowed */
+	bool exact; /* the start of the process in hand is no tick */
 	char exe[PROCESS_PATH_KEPT + sizeof(DELETED)], cwd[PROCESS_PATH_KEPT];
 	char args[PROCESS_ARGS_KEPT + 1], text[FILE_MAX];
 };
@@ -171,6 +173,46 @@ int process_read_identity(const struct process_host *host, int dir, uint64_t *st
 	return r;
 }
 
+static int by_pid(const void *key, const void *known)
+{
+	uint32_t a = *(const uint32_t *)key, b = ((const struct process_running *)known)->pid;
+
+	return a < b ? -1 : a > b;
+}
+
+/* What the kernel has told of the process in hand; NULL: nothing, or of another with its pid. */
+static const struct process_running *find_known(const struct snap *s, const struct process_who *who)
+{
+	const struct process_running *k = NULL;
+
+	if (s->host->known)
+		k = bsearch(&who->pid, s->host->known, s->host->n_known, sizeof(*k), by_pid);
+	return k && k->start_ns / PROCESS_TICK_NS == who->start_ns / PROCESS_TICK_NS ? k : NULL;
+}
+
+/* The identity of the executable: the kernel's, or what stat(2) shows. */
+static void identify(struct snap *s, int dir, struct process_exec *x)
+{
+	const struct process_running *k = find_known(s, &x->who);
+	struct stat st;
+
+	if (k) {
+		x->who.start_ns = k->start_ns;
+		x->who.parent_start_ns = k->parent_start_ns;
+		if (k->cgroup_id)
+			x->who.cgroup_id = k->cgroup_id;
+		x->exe_id = k->exe_id;
+		x->flags |= k->flags;
+		s->exact = true;
+		return;
+	}
+	s->exact = false;
+	if (x->exe.p && !fstatat(dir, "exe", &st, 0)) {
+		x->exe_id.ino = st.st_ino;
+		x->exe_id.dev = major(st.st_dev) << 20 | minor(st.st_dev);
+	}
+}
+
 static void keep(struct snap *s, const struct process_exec *x)
 {
 	const struct process_who *who = &x->who;
@@ -186,9 +228,10 @@ static void keep(struct snap *s, const struct process_exec *x)
 		return;
 	}
 	e = process_make(s->t, who->pid, who->start_ns, who->start_ns, NULL);
-	e->bits = PROCESS_BIT_TICKS | PROCESS_BIT_CREDS;
+	e->bits = PROCESS_BIT_CREDS | (s->exact ? 0 : PROCESS_BIT_TICKS);
 	e->source = PROCESS_SNAPSHOT;
 	e->ppid = who->ppid;
+	e->parent_start_ns = who->parent_start_ns;
 	e->cgroup_id = who->cgroup_id;
 	e->creds = who->creds;
 	process_image_set(s->t, e, x);
@@ -220,6 +263,7 @@ static int take_process(struct snap *s, const char *name)
 		x.args = (struct text){ s->args, (uint32_t)n };
 	if (n == PROCESS_ARGS_KEPT)
 		x.flags |= PROCESS_ARGS_CUT; /* there may be more */
+	identify(s, dir, &x);
 	/* an exec meanwhile would mix two programs, but its record follows and replaces both */
 	r = read_stat(s, dir, &ppid, &start_ns);
 	if (r < 0)

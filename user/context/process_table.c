@@ -275,6 +275,11 @@ void process_table_containers(struct process_table *t, struct container_table *c
 	t->containers = c;
 }
 
+void process_pids_are_foreign(struct process_table *t)
+{
+	t->pids_are_ours = false;
+}
+
 uint64_t process_table_memory_max(const struct process_table *t)
 {
 	return table_bytes(t->capacity, t->bucket_bits) + blocks_bytes(&t->blocks);

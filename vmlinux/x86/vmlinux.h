@@ -3447,4 +3447,25 @@ enum bpf_func_id {
 	__BPF_FUNC_MAX_ID = 212,
 };
 
+struct bpf_iter_meta;
+
+struct bpf_iter__task {
+	union {
+		struct bpf_iter_meta *meta;
+	};
+	union {
+		struct task_struct *task;
+	};
+};
+
+struct seq_file;
+
+struct bpf_iter_meta {
+	union {
+		struct seq_file *seq;
+	};
+	u64 session_id;
+	u64 seq_num;
+};
+
 #pragma clang attribute pop

@@ -10,15 +10,17 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/clock.h"
 #include "base/log.h"
 #include "core/command.h"
 #include "services/tasks/canary.h"
 
 #define DIR_PREFIX "komainu-canary-"
 
-int tasks_canary_open(struct tasks_canary *c, uint32_t instance)
+int tasks_canary_open(struct tasks_canary *c, uint32_t instance, bool own_pids)
 {
 	c->instance = instance;
+	c->own_pids = own_pids;
 	c->exe = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	return c->exe < 0 ? -errno : 0;
 }
@@ -102,6 +104,7 @@ int tasks_canary_send(struct tasks_canary *c, const char *cgroup_root, uint64_t 
 	c->seen = 0;
 	c->gen = gen;
 	c->cgroup_id = 0;
+	c->slowest_ns -= c->slowest_ns / 4; /* a stall is forgotten in time */
 	c->sent_ns = now_ns;
 	(void)snprintf(nonce, sizeof(nonce), "%" PRIx64, c->nonce);
 	make_cgroup(c, cgroup_root);
@@ -116,8 +119,20 @@ int tasks_canary_send(struct tasks_canary *c, const char *cgroup_root, uint64_t 
 	c->pid = pid;
 	c->reaped = false;
 	c->sent++;
-	c->wanted = TASKS_PROOF_PROCESS | (c->dir[0] ? TASKS_PROOF_CGROUP : 0U);
+	c->wanted = c->own_pids ? TASKS_PROOF_EXEC : TASKS_PROOF_PROCESS;
+	c->wanted |= c->dir[0] ? TASKS_PROOF_CGROUP : 0U;
 	return 0;
+}
+
+uint64_t tasks_canary_limit_ns(const struct tasks_canary *c)
+{
+	uint64_t limit = TASKS_CANARY_TIMES * c->slowest_ns;
+
+	if (!c->slowest_ns)
+		return TASKS_CANARY_FIRST_NS;
+	if (limit < TASKS_CANARY_NS)
+		return TASKS_CANARY_NS;
+	return limit < TASKS_CANARY_MAX_NS ? limit : TASKS_CANARY_MAX_NS;
 }
 
 bool tasks_canary_over(struct tasks_canary *c, uint64_t now_ns)
@@ -132,7 +147,7 @@ bool tasks_canary_over(struct tasks_canary *c, uint64_t now_ns)
 		c->brought++;
 		return true;
 	}
-	if (now_ns - c->sent_ns < TASKS_CANARY_NS)
+	if (now_ns - c->sent_ns < tasks_canary_limit_ns(c))
 		return false;
 	c->missed++;
 	return true;
@@ -140,8 +155,13 @@ bool tasks_canary_over(struct tasks_canary *c, uint64_t now_ns)
 
 static void see(struct tasks_canary *c, const struct kmn_event *rec, uint32_t proof)
 {
-	if (rec->instance == c->instance)
-		c->seen |= proof & c->wanted;
+	uint64_t took = clock_boot_ns() - c->sent_ns;
+
+	if (rec->instance != c->instance)
+		return;
+	c->seen |= proof & c->wanted;
+	if (took > c->slowest_ns)
+		c->slowest_ns = took;
 }
 
 /* Also of another instance's canary (a takeover), which is none of our business but no event. */
@@ -162,7 +182,7 @@ bool tasks_canary_exec(struct tasks_canary *c, const struct kmn_event *rec, stru
 
 static bool about_child(const struct tasks_canary *c, const struct kmn_event *rec)
 {
-	return c->pid && rec->pid == (uint32_t)c->pid && rec->time_ns >= c->sent_ns;
+	return c->pid && !c->own_pids && rec->pid == (uint32_t)c->pid && rec->time_ns >= c->sent_ns;
 }
 
 bool tasks_canary_fork(struct tasks_canary *c, const struct kmn_event *rec)

@@ -11,6 +11,15 @@
 #define TICK_NS 10000000ULL /* USER_HZ is 100 on every architecture that we run on */
 #define START_FIELD 22	    /* of /proc/PID/stat, in ticks; source: proc(5) */
 
+#define INIT_PIDS 0xeffffffcU /* inode of the first pid namespace: include/linux/proc_ns.h */
+
+bool tasks_own_pids(void)
+{
+	struct stat st;
+
+	return !stat("/proc/self/ns/pid", &st) && st.st_ino != INIT_PIDS;
+}
+
 /* Did the process in this folder of /proc start at start_ns, as far as ticks tell? */
 static bool same_start(int dir, uint64_t start_ns)
 {

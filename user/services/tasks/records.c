@@ -154,8 +154,7 @@ static void keep_open(struct tasks_self *s, const struct task_exec *r, const str
 		finish(s, tasks_join_oldest(s->joins));
 		(void)tasks_join_keep(s->joins, r, x, now); /* there is room now */
 	}
-	if (s->join_timer >= 0)
-		(void)loop_timer_set(s->core->loop, s->join_timer, TASKS_JOIN_LOOK_MS);
+	tasks_timer(s, s->join_timer, &s->joining_ms, TASKS_JOIN_LOOK_MS);
 }
 
 int tasks_on_exec(void *self, const struct kmn_event *rec, struct event *ev)
@@ -175,6 +174,7 @@ int tasks_on_exec(void *self, const struct kmn_event *rec, struct event *ev)
 		return 0;
 	}
 	s->stats.execs++;
+	(void)container_look_now(s->core->containers, rec->cgroup_id, rec->time_ns);
 	tell_late(s, rec, &late, "noticed at an exec, which may have caused it");
 	if (tasks_lacks(r)) {
 		keep_open(s, r, &x);
@@ -203,8 +203,10 @@ static void resolve(struct tasks_self *s, struct tasks_join *slot, uint32_t whic
 {
 	bool exe = which == TASKS_LACK_EXE_PROC;
 	static char path[TASKS_PATH_ROOM];
-	struct text found = tasks_proc_path(&slot->exec, exe, path, sizeof(path));
+	struct text found = { NULL, 0 };
 
+	if (!s->own_pids)
+		found = tasks_proc_path(&slot->exec, exe, path, sizeof(path));
 	if (exe && found.len)
 		s->stats.resolved++;
 	else if (exe)
@@ -232,8 +234,8 @@ void tasks_join_look(void *self)
 		else
 			waiting = true;
 	}
-	if (!waiting && s->join_timer >= 0)
-		(void)loop_timer_set(s->core->loop, s->join_timer, 0);
+	if (!waiting)
+		tasks_timer(s, s->join_timer, &s->joining_ms, 0);
 }
 
 /* ---- forks and exits ---- */

@@ -5,6 +5,8 @@
 #include <string.h>
 #include "base/auto.h"
 #include "base/log.h"
+#include "services/tasks/proc.h"
+#include "services/tasks/running.h"
 #include "services/tasks/tasks_self.h"
 #include "task/cred.skel.h"
 #include "task/task.skel.h"
@@ -29,6 +31,7 @@ static const struct {
 /* Containers are looked up a moment after their cgroup came, and again as long as one is awaited.
  */
 #define CONTAINER_LOOK_MS 50
+#define CONTAINER_HOT_MS 2 /* while a cgroup was just made: its container may be gone in 50 ms */
 
 static struct bpf_program *program(struct tasks_self *s, enum tasks_hook i)
 {
@@ -112,7 +115,8 @@ static void make_hooks(struct tasks_self *s)
 		s->hook[i] = h;
 		if (!h)
 			continue;
-		h->required = hooks[i].required;
+		/* what nothing can prove here is told by health() */
+		h->required = hooks[i].required && (!s->own_pids || i == TASKS_EXEC);
 		if (!program(s, (enum tasks_hook)i))
 			hook_failed(h, "%s", i == TASKS_CRED && s->skel ? s->cred_why : s->why);
 	}
@@ -149,6 +153,7 @@ static int tasks_start(struct kmn_core *core, void **out)
 	s->core = core;
 	s->join_timer = s->container_timer = -1;
 	s->canary.exe = -1;
+	s->own_pids = tasks_own_pids();
 	s->joins = calloc(TASKS_JOINS, sizeof(*s->joins));
 	if (!s->joins) {
 		free(s);
@@ -170,7 +175,7 @@ static int tasks_start(struct kmn_core *core, void **out)
 		tasks_stop(s);
 		return kmn_err(r, "tasks: timer");
 	}
-	r = tasks_canary_open(&s->canary, bpfobj_instance(core->bpf));
+	r = tasks_canary_open(&s->canary, bpfobj_instance(core->bpf), s->own_pids);
 	if (r < 0)
 		(void)kmn_err(r, "tasks: canary: /proc/self/exe"); /* hooks stay unproven */
 	*out = s;
@@ -179,19 +184,42 @@ static int tasks_start(struct kmn_core *core, void **out)
 
 /* ---- run ---- */
 
+/* How often to look, and whether starts of programs are to wake us. */
+static uint32_t look_period_ms(const struct tasks_self *s)
+{
+	const struct container_table *c = s->core->containers;
+	bool hot = container_is_hot(c);
+
+	if (s->skel && s->skel->bss)
+		s->skel->bss->task_awaited = hot;
+	if (hot)
+		return CONTAINER_HOT_MS;
+	return container_wants_tick(c) ? CONTAINER_LOOK_MS : 0;
+}
+
 static void look_for_containers(void *self)
 {
 	struct tasks_self *s = self;
 
 	container_tick(s->core->containers, clock_boot_ns());
-	if (!container_wants_tick(s->core->containers))
-		(void)loop_timer_set(s->core->loop, s->container_timer, 0);
+	tasks_timer(s, s->container_timer, &s->looking_ms, look_period_ms(s));
 }
 
 void tasks_containers_wanted(struct tasks_self *s)
 {
-	if (s->container_timer >= 0 && container_wants_tick(s->core->containers))
-		(void)loop_timer_set(s->core->loop, s->container_timer, CONTAINER_LOOK_MS);
+	uint32_t period = look_period_ms(s);
+
+	if (period)
+		tasks_timer(s, s->container_timer, &s->looking_ms, period);
+}
+
+/* A timer that runs is left alone: who set it anew with every record would put it off for ever. */
+void tasks_timer(struct tasks_self *s, int timer, uint32_t *now_ms, uint32_t period_ms)
+{
+	if (timer < 0 || *now_ms == period_ms)
+		return;
+	*now_ms = period_ms;
+	(void)loop_timer_set(s->core->loop, timer, period_ms); /* ours, so it can be set */
 }
 
 /* What runs already. After the hooks hang, so that nothing is missed in between: what a record has
@@ -199,21 +227,31 @@ void tasks_containers_wanted(struct tasks_self *s)
 static void take_in(struct tasks_self *s)
 {
 	const struct kernel *k = s->core->kernel;
-	const struct process_host host = { .proc_root = "/proc",
-					   .cgroup_root = k->cgroup_root,
-					   .cgroup_name =
-						   k->cgroup_subsys < 0 ? "" : k->cgroup_name };
+	struct process_host host = { .proc_root = "/proc",
+				     .cgroup_root = k->cgroup_root,
+				     .cgroup_name = k->cgroup_subsys < 0 ? "" : k->cgroup_name };
+	struct process_running *known = NULL;
 	int cgroups, processes;
 
 	tasks_canary_sweep(k->cgroup_root);
 	process_table_containers(s->core->processes, s->core->containers);
 	cgroups = container_walk(s->core->containers, k->cgroup_root, clock_boot_ns());
+	tasks_containers_wanted(s);
+	if (s->own_pids) { /* what /proc shows is not what records will tell of */
+		process_pids_are_foreign(s->core->processes);
+		return;
+	}
+	(void)tasks_running(s->core, &known, &host.n_known, s->running_why,
+			    sizeof(s->running_why)); /* status says it */
+	host.known = known;
+	s->n_known = host.n_known;
 	processes = process_snapshot(s->core->processes, &host);
+	free(known);
+	s->n_running = processes < 0 ? 0 : (unsigned)processes;
 	if (processes >= 0)
 		log_debug("tasks: %d processes run already, in %d cgroups", processes, cgroups);
 	else
 		(void)kmn_err(processes, "tasks: /proc");
-	tasks_containers_wanted(s);
 }
 
 static int tasks_attach(void *self)

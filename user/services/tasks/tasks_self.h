@@ -29,6 +29,7 @@ struct tasks_stats {
 	uint64_t stray_parts; /* parts whose start was not seen */
 	uint64_t resolved;    /* paths completed from /proc */
 	uint64_t unresolved;  /* paths that stay cut */
+	uint64_t bad_reads;   /* arguments that the kernel side could not read, as of status */
 };
 
 struct tasks_self {
@@ -36,11 +37,15 @@ struct tasks_self {
 	struct task_bpf *skel; /* NULL: refused, why says the reason */
 	struct cred_bpf *cred; /* NULL: credential changes are noticed late */
 	char why[320], cred_why[320];
+	char running_why[160]; /* why the kernel did not tell of what ran before; "": it did */
+	unsigned n_running, n_known; /* processes taken in at the start; told of by the kernel */
+	bool own_pids; /* we run in a pid namespace of our own: our pids are not the records' */
 	struct hook *hook[TASKS_HOOKS];
 	unsigned misses[TASKS_HOOKS]; /* canaries in a row that a hook did not tell of */
 	struct tasks_canary canary;
 	struct tasks_join *joins;
 	int join_timer, container_timer;
+	uint32_t joining_ms, looking_ms; /* periods of these timers, 0: they stand */
 	unsigned cpus;
 	uint64_t cost_ns;
 	struct tasks_stats stats;
@@ -60,6 +65,8 @@ void tasks_join_look(void *self); /* callback of join_timer */
 
 /* tasks.c: start looking when the container table wants to */
 void tasks_containers_wanted(struct tasks_self *s);
+/* Let a timer of ours run, or stop it (period 0); now_ms: its period so far, and then. */
+void tasks_timer(struct tasks_self *s, int timer, uint32_t *now_ms, uint32_t period_ms);
 
 /* check.c: is a record of the right size sound? Pure. */
 bool tasks_check_exec(const struct kmn_event *rec);

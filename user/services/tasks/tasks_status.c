@@ -59,6 +59,10 @@ static uint64_t counter(struct tasks_self *s, uint32_t what)
 	return sum;
 }
 
+static const char own_pids_why[] =
+	"started in a pid namespace of its own: what ran before is not known, long paths are not "
+	"completed, fork and exit are not proven; start it in the host's (--pid=host)";
+
 void tasks_health(void *self, struct kmn_health *h)
 {
 	struct tasks_self *s = self;
@@ -77,6 +81,9 @@ void tasks_health(void *self, struct kmn_health *h)
 		(void)snprintf(h->why, sizeof(h->why),
 			       "the kernel left out %" PRIu64 " runs of the process programs",
 			       skipped);
+	} else if (s->own_pids) {
+		h->level = KMN_DEGRADED;
+		(void)snprintf(h->why, sizeof(h->why), "%s", own_pids_why);
 	} else if (p.evicted_live) {
 		h->level = KMN_DEGRADED;
 		(void)snprintf(h->why, sizeof(h->why),
@@ -86,21 +93,59 @@ void tasks_health(void *self, struct kmn_health *h)
 	}
 }
 
-static void put_processes(struct json *j, const struct process_stats *p)
+/* Numbers of a struct that stand in status under a name of their own. */
+struct figure {
+	const char *name;
+	size_t at;
+};
+#define OF(type, member) offsetof(struct type, member)
+
+static void put(struct json *j, const char *object, const void *from, const struct figure *f)
 {
-	json_object(j, "processes");
-	json_u64(j, "live", p->live);
-	json_u64(j, "ended_and_kept", p->exited);
-	json_u64(j, "capacity", p->capacity);
-	json_u64(j, "bytes", p->bytes);
-	json_u64(j, "lookups", p->lookups);
-	json_u64(j, "unknown", p->unknown);
-	json_u64(j, "lost_exits", p->lost_exits);
-	json_u64(j, "evicted_early", p->evicted_early);
-	json_u64(j, "evicted_live", p->evicted_live);
-	json_u64(j, "texts_dropped", p->texts_dropped);
+	uint64_t v;
+
+	json_object(j, object);
+	for (; f->name; f++) {
+		memcpy(&v, (const char *)from + f->at, sizeof(v));
+		json_u64(j, f->name, v);
+	}
 	json_end(j);
 }
+
+static const struct figure told[] = {
+	{ "execs", OF(tasks_stats, execs) },
+	{ "forks", OF(tasks_stats, forks) },
+	{ "exits", OF(tasks_stats, exits) },
+	{ "credential_changes", OF(tasks_stats, creds) },
+	{ "credential_changes_late", OF(tasks_stats, late_creds) },
+	{ "cgroups", OF(tasks_stats, cgroups) },
+	{ "doubles", OF(tasks_stats, doubles) },
+	{ NULL, 0 },
+};
+
+static const struct figure long_starts[] = {
+	{ "joined", OF(tasks_stats, joined) },
+	{ "cut", OF(tasks_stats, joined_cut) },
+	{ "parts_without_start", OF(tasks_stats, stray_parts) },
+	{ "paths_from_proc", OF(tasks_stats, resolved) },
+	{ "paths_cut", OF(tasks_stats, unresolved) },
+	{ "unreadable_arguments", OF(tasks_stats, bad_reads) },
+	{ NULL, 0 },
+};
+
+static const struct figure processes[] = {
+	{ "live", OF(process_stats, live) },
+	{ "ended_and_kept", OF(process_stats, exited) },
+	{ "capacity", OF(process_stats, capacity) },
+	{ "bytes", OF(process_stats, bytes) },
+	{ "lookups", OF(process_stats, lookups) },
+	{ "unknown", OF(process_stats, unknown) },
+	{ "lost_exits", OF(process_stats, lost_exits) },
+	{ "evicted_early", OF(process_stats, evicted_early) },
+	{ "evicted_live", OF(process_stats, evicted_live) },
+	{ "texts_dropped", OF(process_stats, texts_dropped) },
+	{ NULL, 0 },
+};
 
 static void put_canary(struct json *j, const struct tasks_canary *c)
 {
@@ -108,6 +153,9 @@ static void put_canary(struct json *j, const struct tasks_canary *c)
 	json_u64(j, "sent", c->sent);
 	json_u64(j, "seen_whole", c->brought);
 	json_u64(j, "given_up", c->missed);
+	json_bool(j, "waiting", c->wanted != 0);
+	json_u64(j, "slowest_record_ms", c->slowest_ns / NS_PER_MS);
+	json_u64(j, "limit_ms", tasks_canary_limit_ns(c) / NS_PER_MS);
 	if (c->why[0])
 		json_str(j, "cgroups", c->why);
 	json_end(j);
@@ -126,48 +174,51 @@ void tasks_status(void *self, struct json *j)
 		 s->cred ? "at once" : "noticed at the next exec, fork or exit");
 	if (!s->cred)
 		json_str(j, "credential_changes_why", s->cred_why);
-	json_object(j, "told");
-	json_u64(j, "execs", t->execs);
-	json_u64(j, "forks", t->forks);
-	json_u64(j, "exits", t->exits);
-	json_u64(j, "credential_changes", t->creds);
-	json_u64(j, "credential_changes_late", t->late_creds);
-	json_u64(j, "cgroups", t->cgroups);
-	json_u64(j, "doubles", t->doubles);
+	json_object(j, "ran_before");
+	json_u64(j, "processes", s->n_running);
+	json_u64(j, "known_by_the_kernel", s->n_known);
+	if (s->running_why[0])
+		json_printf(j, "why",
+			    "%s: start times are ticks, executables as stat(2) shows them",
+			    s->running_why);
+	if (s->own_pids)
+		json_str(j, "pid_namespace", own_pids_why);
 	json_end(j);
-	json_object(j, "long_starts");
-	json_u64(j, "joined", t->joined);
-	json_u64(j, "cut", t->joined_cut);
-	json_u64(j, "parts_without_start", t->stray_parts);
-	json_u64(j, "paths_from_proc", t->resolved);
-	json_u64(j, "paths_cut", t->unresolved);
-	json_u64(j, "unreadable_arguments", counter(s, TASK_C_BAD_READ));
-	json_end(j);
+	t->bad_reads = counter(s, TASK_C_BAD_READ);
+	put(j, "told", t, told);
+	put(j, "long_starts", t, long_starts);
 	json_object(j, "budget");
 	json_u64(j, "records_per_second_and_cgroup", TASKS_RATE);
 	json_u64(j, "of_that_on_one_cpu", NS_PER_S / s->cost_ns);
 	json_end(j);
 	json_u64(j, "skipped_runs", skipped_runs(s->skel->skeleton));
-	put_processes(j, &p);
+	put(j, "processes", &p, processes);
 	put_canary(j, &s->canary);
 }
 
 void tasks_metrics(void *self, struct kmn_metrics *m)
 {
+	static const struct figure kinds[] = {
+		{ "exec", OF(tasks_stats, execs) },
+		{ "fork", OF(tasks_stats, forks) },
+		{ "exit", OF(tasks_stats, exits) },
+		{ "cred", OF(tasks_stats, creds) },
+		{ "cred_late", OF(tasks_stats, late_creds) },
+		{ "cgroup", OF(tasks_stats, cgroups) },
+	};
 	struct tasks_self *s = self;
 	struct process_stats p;
+	uint64_t v;
 
 	if (!s->skel)
 		return;
 	process_table_stats(s->core->processes, &p);
 	metrics_family(m, "komainu_task_records_total", METRICS_COUNTER,
 		       "Records of processes taken, by kind.");
-	metrics_u64(m, s->stats.execs, "kind", "exec", NULL);
-	metrics_u64(m, s->stats.forks, "kind", "fork", NULL);
-	metrics_u64(m, s->stats.exits, "kind", "exit", NULL);
-	metrics_u64(m, s->stats.creds, "kind", "cred", NULL);
-	metrics_u64(m, s->stats.late_creds, "kind", "cred_late", NULL);
-	metrics_u64(m, s->stats.cgroups, "kind", "cgroup", NULL);
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		memcpy(&v, (const char *)&s->stats + kinds[i].at, sizeof(v));
+		metrics_u64(m, v, "kind", kinds[i].name, NULL);
+	}
 	metrics_family(m, "komainu_task_doubles_total", METRICS_COUNTER,
 		       "Records that another instance of the sensor had told already.");
 	metrics_u64(m, s->stats.doubles, NULL);
@@ -204,12 +255,15 @@ int tasks_selftest(void *self, struct buf *why)
 	for (int i = TASKS_FORK; i <= TASKS_EXIT; i++) {
 		const struct hook *h = s->hook[i];
 
+		if (i != TASKS_EXEC && s->own_pids) /* nothing can prove them */
+			continue;
 		if (h && h->state == HOOK_PROVEN && now - h->proven_ns < 60 * NS_PER_S)
 			continue;
 		buf_printf(why, "%s did not tell of our own test process within a minute",
 			   h ? h->name : "a hook");
 		return 1;
 	}
-	buf_puts(why, "exec, fork and exit of our own test process were seen");
+	buf_puts(why, s->own_pids ? "the exec of our own test process was seen"
+				  : "exec, fork and exit of our own test process were seen");
 	return 0;
 }
