@@ -19,25 +19,39 @@ size_t varint_put(uint8_t *out, uint64_t v)
 	return n;
 }
 
+/* Is there room? If not nothing is put any more. */
+static bool room(struct out *o, size_t n)
+{
+	if ((size_t)(o->end - o->p) >= n)
+		return true;
+	o->full = true;
+	o->end = o->p;
+	return false;
+}
+
 static void put_varint(struct out *o, uint64_t v)
 {
 	uint8_t bytes[VARINT_MAX];
-	size_t n = varint_put(bytes, v);
+	size_t n;
 
-	if (o->full || (size_t)(o->end - o->p) < n) {
-		o->full = true;
+	if ((size_t)(o->end - o->p) >= VARINT_MAX) { /* mostly, and thousands of times a second */
+		if (v < 0x80)
+			*o->p++ = (uint8_t)v;
+		else
+			o->p += varint_put(o->p, v);
 		return;
 	}
+	n = varint_put(bytes, v);
+	if (!room(o, n))
+		return;
 	memcpy(o->p, bytes, n);
 	o->p += n;
 }
 
 static void put_bytes(struct out *o, const void *data, size_t len)
 {
-	if (o->full || (size_t)(o->end - o->p) < len) {
-		o->full = true;
+	if (!room(o, len))
 		return;
-	}
 	if (len)
 		memcpy(o->p, data, len);
 	o->p += len;

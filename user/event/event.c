@@ -135,12 +135,32 @@ static void cut(struct event *ev, struct text *t, uint32_t max)
 	t->len = max;
 }
 
+/* As nearly every event: nothing to cut, without asking for the name of each text. */
+static bool within_bounds(const struct event *ev)
+{
+	const struct container_view *c = &ev->who.container;
+	uint64_t sum = (uint64_t)ev->rule.len + ev->message.len + c->id.len + c->runtime.len +
+		       c->name.len + c->image.len + c->pod.len + c->namespace_.len;
+
+	for (uint32_t i = 0; i < ev->who.n; i++) {
+		const struct process_view *p = &ev->who.p[i];
+
+		sum += (uint64_t)p->exe.len + p->args.len + p->cwd.len + p->user.len;
+	}
+	for (uint32_t i = 0; i < ev->n; i++)
+		if (ev->fields[i].type == EVENT_TEXT)
+			sum += ev->fields[i].text.len;
+	return sum <= EVENT_TEXT_MAX;
+}
+
 void event_bound(struct event *ev)
 {
 	struct event_text_name name;
 	struct text *t;
 	uint64_t sum = 0;
 
+	if (within_bounds(ev))
+		return;
 	for (uint32_t at = 0; (t = event_text_at(ev, &at, &name));) {
 		cut(ev, t, ev->who.n && t == &ev->who.p[0].args ? EVENT_ARGS_MAX : EVENT_TEXT_MAX);
 		sum += t->len;

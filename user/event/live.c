@@ -12,6 +12,7 @@
 #define LINE_MAX_BYTES (512 * 1024) /* of one event: its texts whole and every byte escaped */
 #define PIPE_BYTES (1 << 20)
 #define CHUNK 65536
+#define GATHER_US 10000 /* what comes within it goes out together: a line does not wake us each */
 
 struct event_live {
 	const struct event_kinds *kinds;
@@ -30,8 +31,11 @@ static void *copy(void *arg)
 	ssize_t n;
 	char *chunk = malloc(CHUNK);
 
-	while (chunk && (n = read(l->pipe[0], chunk, CHUNK)) > 0) /* ends when pipe[1] is closed */
+	while (chunk && (n = read(l->pipe[0], chunk, CHUNK)) > 0) { /* till pipe[1] is closed */
 		broken = broken || !printer_write(&l->printer, chunk, (size_t)n);
+		if (n < CHUNK)
+			(void)usleep(GATHER_US);
+	}
 	free(chunk);
 	return NULL;
 }
