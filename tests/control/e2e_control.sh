@@ -128,6 +128,37 @@ komainu reload >"$work/said" 2>&1 || fail "reload with a higher limit: $(cat "$w
 [ "$(mib)" = 1024 ] || fail "the policy's own memory limit: $(mib) MiB"
 wait_for 5 budgets_are '[99,400,256,7]' || fail "budgets of the next policy: $(budgets)"
 
+# ---- a policy that would cut who is connected is put in force with a warning
+mkfifo "$work/silence" # not by in_host: its processes are to be ended
+nsenter --net="/run/netns/$ns_host" timeout 60 nc -l 10.9.0.254 7022 <>"$work/silence" >/dev/null 2>&1 & server=$!
+sockets() { in_host ss -Htn "$@" '( sport = :7022 )' | grep -q ":7022"; }
+wait_for 5 sockets -l || fail "the server of the test does not listen"
+nsenter --net="/run/netns/$ns_peer" timeout 60 nc 10.9.0.254 7022 <>"$work/silence" >/dev/null 2>&1 & client=$!
+wait_for 5 sockets state established || fail "the client of the test is not connected"
+cat >"$work/p.yaml" <<'YAML'
+version: 1
+mode: prevent
+modules:
+  firewall:
+    interfaces: [kmn0]
+    rules:
+      - {name: all-closed, action: deny, direction: incoming, protocol: tcp}
+      - {name: keep-7022, action: allow, priority: 1, direction: incoming, protocol: tcp, destination_port: 7022, mode: off}
+YAML
+warning='warning: rule "all-closed" denies packets of a connection that is open on this host, of 10.9.0.1 to port 7022'
+for command in "policy check $work/p.yaml" "reload --dry-run"; do
+	# shellcheck disable=SC2086 # words on purpose
+	komainu $command >"$work/said" 2>&1 || fail "$command refuses what is to be warned of: $(cat "$work/said")"
+	grep -q "$warning" "$work/said" || fail "$command does not warn: $(cat "$work/said")"
+done
+sed 's/mode: prevent/mode: detect/' "$work/p.yaml" >"$work/q.yaml"
+komainu policy check "$work/q.yaml" | grep -q warning && fail "a warning of what is only watched"
+sed 's/, mode: off//' "$work/p.yaml" >"$work/q.yaml"
+komainu policy check "$work/q.yaml" | grep -q warning && fail "a warning of what a rule lets through"
+komainu reload >"$work/said" 2>&1 || fail "reload: $(cat "$work/said")"
+grep -q "$warning" "$work/said" || fail "reload does not warn: $(cat "$work/said")"
+kill $server $client 2>/dev/null
+
 # ---- metrics: the same text on both ways, every line of it sound
 metrics >"$work/http" || fail "metrics.sock does not answer"
 komainu metrics >"$work/metrics" || fail "komainu metrics: exit $?"
@@ -138,7 +169,7 @@ for file in http metrics; do
 	# a family is one group
 	families=$(awk '/^# TYPE/ { print $3 }' "$work/$file" | sort | uniq -d)
 	[ -z "$families" ] || fail "$file: families that are torn apart: $families"
-	grep -q "^komainu_policy_generation $((gen + 4))\$" "$work/$file" || fail "$file: no generation"
+	grep -q "^komainu_policy_generation $((gen + 5))\$" "$work/$file" || fail "$file: no generation"
 done
 
 # ---- the self-test, and the raw socket

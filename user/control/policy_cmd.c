@@ -300,8 +300,8 @@ const struct kmn_command policy_commands[] = {
 	  .summary = "Find every mistake in policy files.",
 	  .help = "Reads each FILE (without one /etc/komainu/policy.yaml) with its parents,\n"
 		  "compiles it for every protection and prints all errors and warnings with their\n"
-		  "place, the line, and what to do. Nothing is put in force, and no sensor needs\n"
-		  "to run.\n\n"
+		  "place, the line, and what to do. A warning names the open connections of this\n"
+		  "host that it would cut. Nothing is put in force, and no sensor needs to run.\n\n"
 		  "  --json      an array with one object for each FILE\n"
 		  "  --layered   lay the files over each other: --policy A --policy B of run\n\n"
 		  "Exit code: 0 all are good, 2 there are errors.\n\n"

@@ -20,6 +20,7 @@ struct policy_diag;
 struct policy_key;
 struct process_table;
 struct container_table;
+struct kmn_connection;
 
 /* What the roof hands down. All borrowed, all alive from start to stop. */
 struct kmn_core {
@@ -116,6 +117,9 @@ struct kmn_module {
 	void (*committed)(void *self, void *plan, uint64_t gen);
 	void (*plan_free)(void *plan);
 	uint64_t (*plan_bytes)(const void *plan); /* kernel memory of one half, before staging */
+	/* Pure: the name of the rule by which plan would deny, in prevent mode, packets of a
+	 * connection that is open now; NULL: none. It lives as long as the plan. */
+	const char *(*cuts)(const void *plan, const struct kmn_connection *c);
 	/* policy explain: each rule, its effective mode and why; every implicit rule. */
 	void (*explain)(const struct policy *policy, const void *plan, struct json *j);
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/auto.h"
 #include "base/clock.h"
+#include "policy/cuts.h"
 #include "policy/diag.h"
 #include "policy/grace.h"
 
@@ -196,7 +197,10 @@ static int look(struct policy_prepared *p, struct worker_pool *workers, uint64_t
 	if (r < 0)
 		return r;
 	enter(out, "memory");
-	return check_memory(p, policy, limit, d, out);
+	r = check_memory(p, policy, limit, d, out);
+	if (!r)
+		policy_warn_of_cuts(p->modules, p->plan, p->n, policy, "/proc/thread-self/net", d);
+	return r;
 }
 
 static int prepare(struct policy_prepared *p, struct worker_pool *workers, uint64_t limit,

@@ -51,7 +51,8 @@ uint64_t policy_memory_limit(const struct policy *p, uint64_t otherwise);
  * stage all, commit. selves[i] belongs to modules[i]; a module without one (it could not start) is
  * compiled, for its errors, and goes no further. The generation in force is state->gen; the new one
  * is one more. memory_limit: bytes of kernel memory for both halves together, 0 = none; a policy's
- * own limits.memory_mib goes before it. 0; -EINVAL when modules found errors (in d), -ENOSPC above
+ * own limits.memory_mib goes before it. Connections that are open now and would be cut are warned
+ * of. 0; -EINVAL when modules found errors (in d), -ENOSPC above
  * the limit, or what stage() said: then the old generation is in force, whole. */
 int policy_apply(const struct kmn_module *const *modules, void *const *selves,
 		 struct worker_pool *workers, struct kmn_state *state, uint64_t memory_limit,

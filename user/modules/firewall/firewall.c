@@ -185,5 +185,6 @@ const struct kmn_module firewall_module = {
 	.committed = firewall_committed,
 	.plan_free = fw_plan_free,
 	.plan_bytes = fw_plan_bytes,
+	.cuts = fw_cuts,
 	.explain = fw_explain,
 };

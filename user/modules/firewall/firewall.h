@@ -2,6 +2,8 @@
 #include "modules/firewall/half.h"
 #include "modules/firewall/parse.h"
 
+struct kmn_connection;
+
 extern const struct kmn_module firewall_module;
 
 /* The running module; tests fill it themselves. */
@@ -22,4 +24,5 @@ extern const struct policy_key fw_schema[];
 int fw_compile(const struct policy *policy, struct worker_pool *workers, struct policy_diag *diag,
 	       void **plan);
 void fw_explain(const struct policy *policy, const void *plan, struct json *j);
+const char *fw_cuts(const void *plan, const struct kmn_connection *c);
 int fw_selftest(void *self, struct buf *why);
