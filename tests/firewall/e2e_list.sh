@@ -72,7 +72,8 @@ case $stages in *stage*) ;; *) fail "status never showed that maps are filled:$s
 echo "list of $n: $took ms, $looks looks meanwhile, longest turn of the loop $worst us"
 echo "maps $(get '.memory.map_bytes / 1048576 | floor') MiB, private memory $(get '.memory.user_bytes / 1048576 | floor') MiB," \
 	"at most $(awk '/VmHWM/ { print int($2 / 1024) }' "/proc/$sensor_pid/status") MiB resident"
-[ "$(get .memory.user_bytes)" -lt $((40 << 20)) ] || fail "the memory of the load is kept"
+[ "${ROW:-host}" = san ] || # which keeps what was freed, to see it used
+	[ "$(get .memory.user_bytes)" -lt $((40 << 20)) ] || fail "the memory of the load is kept"
 [ "$worst" -le "$turn_max_us" ] || fail "a turn of the loop took $worst us"
 passes && fail "the new list does not hold"
 
