@@ -49,6 +49,14 @@ static void see(void *arg, const struct event *ev)
 	}
 }
 
+/* A new cgroup is read at once, though an idle ring is looked at each 100 ms only. */
+static struct {
+	struct loop *loop;
+	char dir[192];
+	uint64_t made_ns, worst_ns, before;
+	unsigned turns;
+} wake;
+
 static pid_t before; /* runs since before the sensor */
 
 static pid_t start_sleep(char *seconds)
@@ -79,6 +87,7 @@ static int teardown(void **state)
 {
 	(void)state;
 	rig_close(&rig);
+	loop_free(wake.loop); /* the ring was in it to the end */
 	(void)kill(before, SIGKILL);
 	(void)waitpid(before, NULL, 0);
 	return 0;
@@ -148,6 +157,50 @@ static void arguments_of_64_kib_are_whole_in_one_event(void **state)
 	assert_true(seen.flags & PROCESS_ARGS_CUT);
 }
 
+static void make_one(void *arg)
+{
+	(void)arg;
+	if (wake.made_ns)
+		return;
+	wake.before = rig.tasks->stats.cgroups;
+	wake.made_ns = clock_boot_ns();
+	assert_int_equal(mkdir(wake.dir, 0755), 0);
+}
+
+static void look_whether_it_is_read(void *arg)
+{
+	uint64_t took = clock_boot_ns() - wake.made_ns;
+
+	(void)arg;
+	if (!wake.made_ns || rig.tasks->stats.cgroups == wake.before)
+		return;
+	assert_int_equal(rmdir(wake.dir), 0);
+	wake.made_ns = 0;
+	if (took > wake.worst_ns)
+		wake.worst_ns = took;
+	if (++wake.turns == 8)
+		loop_stop(wake.loop);
+}
+
+static void a_new_cgroup_does_not_wait_for_the_timer(void **state)
+{
+	uint64_t limit_ms = getenv("KOMAINU_VM") ? 5000 : 40; /* emulated: seconds */
+
+	(void)state;
+	if (!rig.kernel.cgroup_root[0])
+		skip();
+	(void)snprintf(wake.dir, sizeof(wake.dir), "%s/komainu-rig-%d", rig.kernel.cgroup_root,
+		       getpid());
+	wake.loop = loop_new();
+	assert_non_null(wake.loop);
+	assert_int_equal(event_ring_start(rig.ring, wake.loop), 0);
+	assert_true(loop_every(wake.loop, 330, make_one, NULL) >= 0);
+	assert_true(loop_every(wake.loop, 2, look_whether_it_is_read, NULL) >= 0);
+	assert_int_equal(loop_run(wake.loop), 0);
+	print_message("read after %.1f ms at most\n", (double)wake.worst_ns / 1e6);
+	assert_true(wake.worst_ns < limit_ms * NS_PER_MS);
+}
+
 static void become(void *arg)
 {
 	(void)arg;
@@ -211,6 +264,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_process_from_before_is_known_as_exactly_as_one_that_was_told),
 		cmocka_unit_test(arguments_of_64_kib_are_whole_in_one_event),
+		cmocka_unit_test(a_new_cgroup_does_not_wait_for_the_timer),
 		cmocka_unit_test(a_change_of_user_is_told_at_once_or_at_the_exit),
 		cmocka_unit_test(two_sensors_during_a_takeover_tell_each_thing_once),
 	};
