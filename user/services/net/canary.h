@@ -10,7 +10,7 @@
 int net_canary_start(int canaries_fd);
 void net_canary_stop(void);
 
-/* Send it. hook_failed() at once when the interface is down; else net_canary_check() tells. */
+/* Send it. hook_off() at once when the interface is down; else net_canary_check() tells. */
 void net_canary_send(struct net_link *link);
 /* Has it been seen? Proves the hooks, or fails them after the timeout. True: still waiting. */
 bool net_canary_check(struct net_link *link, uint64_t now_ns);
