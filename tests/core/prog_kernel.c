@@ -197,6 +197,40 @@ static void nothing_is_left_behind(void **state)
 	assert_int_equal(open_files(), before);
 }
 
+/* A runtime mounts a container's own cgroups over the host's, where the table of mounts still lists
+ * them. What the host gave the container elsewhere, or the first process's view, shows them. */
+static char elsewhere[] = "/tmp/kmn-kernel-XXXXXX";
+
+static void under_other_cgroups(void)
+{
+	const char *const places[] = { "/proc/1/root/", elsewhere };
+	struct kernel k;
+	bool found = false;
+
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("/sys/fs/cgroup", elsewhere, NULL, MS_BIND | MS_REC, NULL) < 0 ||
+	    mount("none", "/sys/fs/cgroup", "tmpfs", 0, NULL) < 0)
+		_exit(2);
+	if (kernel_probe(&k) < 0)
+		_exit(3);
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++)
+		found = found || !strncmp(k.cgroup_root, places[i], strlen(places[i]));
+	if (!found || access(k.cgroup_root, F_OK) < 0)
+		_exit(4);
+	if (*k.cgroup2_root && access(k.cgroup2_root, F_OK) < 0)
+		_exit(5);
+}
+
+static void cgroups_are_found_though_others_are_mounted_over_them(void **state)
+{
+	struct kernel *k = *state;
+
+	assert_true(*k->cgroup_root); /* each machine of the tests has some */
+	assert_non_null(mkdtemp(elsewhere));
+	in_child(under_other_cgroups);
+	(void)rmdir(elsewhere);
+}
+
 /* /proc/cgroups has one line per subsystem, in the order of task->cgroups->subsys. It hides some on
  * newer kernels, so it is believed only when it is whole. */
 static void the_index_of_the_cgroup_is_that_of_the_kernel(void **state)
@@ -307,6 +341,7 @@ int main(void)
 		TEST(tracing_programs_are_as_an_attach_finds_them),
 		TEST(tcx_is_as_a_link_finds_it),
 		TEST(nothing_is_left_behind),
+		TEST(cgroups_are_found_though_others_are_mounted_over_them),
 		TEST(the_index_of_the_cgroup_is_that_of_the_kernel),
 		TEST(lockdown_and_lsms_are_known_with_and_without_securityfs),
 		TEST(without_root_it_says_so_and_tells_the_rest),

@@ -8,6 +8,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/utsname.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -181,19 +182,30 @@ static bool option_is_in(const char *options, const char *name)
 	return false;
 }
 
-/* Keep the first mount, but one that shows the hierarchy's own root beats one that does not. */
-static void keep_mount(struct mount *out, const char *point, const char *root)
+/* Keep the first mount that is not covered by another (a container's runtime may have mounted its
+ * own cgroups over the host's); one that shows the hierarchy's own root beats one that does not. */
+static void keep_mount(struct mount *out, const char *below, char *const *field)
 {
-	bool whole = !strcmp(root, "/");
+	/* from inside a cgroup namespace the host's own root is one above */
+	bool whole = !strcmp(field[3], "/") || !strncmp(field[3], "/..", 3);
+	char point[MOUNT_MAX], dev[32];
+	struct stat st;
+	int n;
 
-	if (strlen(point) >= MOUNT_MAX || (*out->point && (out->whole || !whole)))
+	n = snprintf(point, sizeof(point), "%s%s", below, field[4]);
+	if (n < 0 || n >= (int)sizeof(point) || (*out->point && (out->whole || !whole)))
 		return;
-	memcpy(out->point, point, strlen(point) + 1);
+	if (stat(point, &st) < 0)
+		return;
+	(void)snprintf(dev, sizeof(dev), "%u:%u", major(st.st_dev), minor(st.st_dev));
+	if (strcmp(dev, field[2]) != 0)
+		return;
+	memcpy(out->point, point, sizeof(point));
 	out->whole = whole;
 }
 
-/* One line of mountinfo. source: proc(5) */
-static void read_mount(struct mounts *m, char *line)
+/* One line of mountinfo, of mounts that are seen below this folder. source: proc(5) */
+static void read_mount(struct mounts *m, const char *below, char *line)
 {
 	char *field[5], *rest = line, *type, *dash = strstr(line, " - ");
 
@@ -208,27 +220,35 @@ static void read_mount(struct mounts *m, char *line)
 	}
 	type = dash + 3;
 	if (!strncmp(type, "cgroup2 ", 8)) {
-		keep_mount(&m->cgroup2, field[4], field[3]);
+		keep_mount(&m->cgroup2, below, field);
 	} else if (!strncmp(type, "cgroup ", 7)) {
 		const char *options = strrchr(type, ' ') + 1;
 
 		m->any_v1 = true;
 		for (size_t i = 0; i < CONTROLLERS; i++)
 			if (option_is_in(options, controllers[i].name))
-				keep_mount(&m->v1[i], field[4], field[3]);
+				keep_mount(&m->v1[i], below, field);
 	}
 }
 
-static void read_mounts(struct mounts *m)
+static void read_mounts(struct mounts *m, const char *table, const char *below)
 {
-	FILE *f = fopen("/proc/self/mountinfo", "re");
+	FILE *f = fopen(table, "re");
 	char line[4096];
 
 	if (!f)
 		return;
 	while (fgets(line, sizeof(line), f))
-		read_mount(m, line);
+		read_mount(m, below, line);
 	fclose(f);
+}
+
+static bool in_other_mounts(void)
+{
+	struct stat ours, first;
+
+	return !stat("/proc/self/ns/mnt", &ours) && !stat("/proc/1/ns/mnt", &first) &&
+	       ours.st_ino != first.st_ino;
 }
 
 /* The value of a constant of enum cgroup_subsys_id in the running kernel, which its configuration
@@ -249,7 +269,9 @@ static void find_cgroups(struct kernel *k, const struct btf *btf)
 {
 	struct mounts m = { 0 };
 
-	read_mounts(&m);
+	if (in_other_mounts()) /* in a container that shares the host's processes */
+		read_mounts(&m, "/proc/1/mountinfo", "/proc/1/root");
+	read_mounts(&m, "/proc/self/mountinfo", "");
 	k->cgroups = !m.any_v1 ? CGROUP_V2 : *m.cgroup2.point ? CGROUP_HYBRID : CGROUP_V1;
 	k->cgroup_subsys = -1;
 	memcpy(k->cgroup2_root, m.cgroup2.point, MOUNT_MAX);
