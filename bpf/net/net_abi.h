@@ -72,10 +72,14 @@ enum net_owner_how {
 	NET_OWNER_SENT = 16,
 	NET_OWNER_PEER = 32, /* it asked whom it is connected to: accept() does, with an address */
 	NET_OWNER_NAME = 64, /* it asked for the local address of a connection */
+	NET_OWNER_ACCEPTED =
+		128, /* seen in accept() itself, where the kernel lets us stand there */
 };
 /* A process of its own holds the connection; without one of these bits it may be what accept() made
  * and nobody has touched: then the process is the listener's. */
-#define NET_OWNER_SURE (NET_OWNER_CONNECTED | NET_OWNER_HELD | NET_OWNER_PEER | NET_OWNER_NAME)
+#define NET_OWNER_SURE                                                            \
+	(NET_OWNER_CONNECTED | NET_OWNER_HELD | NET_OWNER_PEER | NET_OWNER_NAME | \
+	 NET_OWNER_ACCEPTED)
 struct net_owner {
 	__u64 start_ns;	 /* boot clock; 0 = the kernel does not let us read it */
 	__u64 cgroup_id; /* 0 = unknown */

@@ -2,62 +2,17 @@
 /* owner: write onto each socket of IPv4 and IPv6 which process it belongs to.
  * hook    cgroup2 root: sock_create, connect4/6, sendmsg4/6, post_bind4/6, getpeername4/6,
  *         getsockname4/6. accept() with an address asks for the peer's name in the process that
- *         accepts: that is where a connection gets its owner
+ *         accepts: that is where a connection gets its owner on every kernel (see accept.bpf.c)
  * maps    writes net_owners, read by the packet programs when they report a denial
  * sends   nothing
  * fails   open: every program returns 1 (go on); without it denials name no process */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
-#include <bpf/bpf_core_read.h>
-#include "net/owner.bpf.h"
-
-const volatile __u8 kmn_probe_read;	     /* set by the loader: kernel memory may be read */
-const volatile __s32 kmn_cgroup_subsys = -1; /* ... and -1: containers live in cgroup2 */
+#include "net/own.bpf.h"
 
 #define OWNER_GO_ON 1
-#define OWNER_SUBSYS_MAX 16 /* more than any kernel has */
 #define OWNER_TCP_ESTABLISHED 1
 #define OWNER_TCP_CLOSE_WAIT 8
-
-/* The head of the thread group names the process, as in every other record. */
-static __always_inline __u64 owner_start_ns(void)
-{
-	struct task_struct *task, *leader;
-
-	if (!kmn_probe_read)
-		return 0;
-	task = (struct task_struct *)bpf_get_current_task();
-	leader = BPF_CORE_READ(task, group_leader);
-	return BPF_CORE_READ(leader, start_boottime);
-}
-
-/* kernfs id of the process' cgroup in the hierarchy that holds containers; 0 = unknown. On a host
- * of v1 or both that is not the one of which bpf_get_current_cgroup_id() speaks. */
-static __always_inline __u64 owner_cgroup_id(void)
-{
-	struct cgroup_subsys_state *state = NULL;
-	struct css_set *set;
-
-	if (kmn_cgroup_subsys < 0)
-		return bpf_get_current_cgroup_id();
-	if (!kmn_probe_read || kmn_cgroup_subsys >= OWNER_SUBSYS_MAX)
-		return 0;
-	set = BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), cgroups);
-	bpf_probe_read_kernel(&state, sizeof(state),
-			      (void *)set + bpf_core_field_offset(struct css_set, subsys) +
-				      kmn_cgroup_subsys * sizeof(state));
-	return state ? BPF_CORE_READ(state, cgroup, kn, id) : 0;
-}
-
-static __always_inline void owner_set(struct net_owner *o, __u32 pid, __u32 how)
-{
-	o->how |= how;
-	if (o->pid == pid) /* most calls: the owner did not change */
-		return;
-	o->start_ns = owner_start_ns();
-	o->cgroup_id = owner_cgroup_id();
-	o->pid = pid;
-}
 
 static __always_inline int owner_note(struct bpf_sock *sk, __u32 how)
 {

@@ -15,6 +15,7 @@
 #include <cmocka.h>
 #include "base/log.h"
 #include "core/bpfobj.h"
+#include "services/net/accept.h"
 
 static struct kernel kernel;
 static char verifier[1 << 20];
@@ -26,6 +27,8 @@ static bool refused_type(const char *section)
 		return !kernel.has[KERNEL_LSM];
 	if (!strncmp(section, "fentry", 6))
 		return !kernel.has[KERNEL_FENTRY];
+	if (!strcmp(section, "fexit/inet_csk_accept"))
+		return net_accept_missing(&kernel) != NULL;
 	if (!strncmp(section, "fmod_ret", 8))
 		return !kernel.has[KERNEL_FMOD_RET];
 	return false;

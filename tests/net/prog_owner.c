@@ -15,6 +15,7 @@
 #include <cmocka.h>
 #include "context/process.h"
 #include "harness/packets.h"
+#include "services/net/accept.h"
 #include "services/net/owners.h"
 
 static struct kernel kernel;
@@ -137,6 +138,31 @@ static void a_process_that_asks_for_its_names_holds_it(void **state)
 	}
 }
 
+/* Where the kernel lets a program stand in accept() itself, nobody has to ask. */
+static void who_accepts_owns_it_where_a_program_can_stand_there(void **state)
+{
+	struct hook *h;
+	struct seen s;
+
+	(void)state;
+	net_accept_start(&core);
+	net_accept_attach(&core);
+	h = hook_get(hooks, KMN_SVC_net, "fexit/inet_csk_accept");
+	if (h->state != HOOK_ATTACHED) {
+		print_message("%s\n", h->why);
+		assert_true(h->why[0]);
+		skip();
+	}
+	net_accept_canary(&core);
+	if (h->state != HOOK_PROVEN)
+		fail_msg("%s", h->why);
+	s = accepted(AF_INET, WITHOUT);
+	assert_int_equal(s.o.pid, s.pid);
+	assert_true(s.o.how & NET_OWNER_ACCEPTED);
+	s = accepted(AF_INET6, WITHOUT);
+	assert_int_equal(s.o.pid, s.pid);
+}
+
 /* Exactly when we started, or to the tick of 10 ms that /proc knows, and the cgroup of containers.
  */
 static void assert_is_ours(const struct net_owner *o, bool exact)
@@ -214,6 +240,7 @@ int main(void)
 		cmocka_unit_test(a_connection_belongs_to_who_accepts_it_with_an_address),
 		cmocka_unit_test(a_connection_that_nobody_asks_about_is_still_the_listeners),
 		cmocka_unit_test(a_process_that_asks_for_its_names_holds_it),
+		cmocka_unit_test(who_accepts_owns_it_where_a_program_can_stand_there),
 		cmocka_unit_test(the_owner_has_a_start_and_the_cgroup_that_holds_containers),
 		cmocka_unit_test(what_was_open_before_is_taken_in_with_start_and_cgroup),
 	};
@@ -242,6 +269,7 @@ int main(void)
 	net_owners_attach(&core);
 	owners = bpfobj_map(bpf, "net_owners");
 	r = owners < 0 ? 1 : cmocka_run_group_tests(tests, NULL, NULL);
+	net_accept_stop();
 	net_owners_stop();
 	(void)bpfobj_unload_all(root, &n);
 	bpfobj_free(bpf);

@@ -103,6 +103,8 @@ static const char *trace_kind(const struct bpf_program *prog)
 		return "tp_btf";
 	case BPF_TRACE_FENTRY:
 		return "fentry";
+	case BPF_TRACE_FEXIT:
+		return "fexit";
 	case BPF_MODIFY_RETURN:
 		return "fmod_ret";
 	case BPF_LSM_MAC:

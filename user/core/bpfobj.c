@@ -105,6 +105,7 @@ static int keep_user_reads(void)
 		enum bpf_attach_type attach;
 	} kinds[] = { { "tp_btf+", BPF_PROG_TYPE_TRACING, BPF_TRACE_RAW_TP },
 		      { "fentry+", BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY },
+		      { "fexit+", BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT },
 		      { "fmod_ret+", BPF_PROG_TYPE_TRACING, BPF_MODIFY_RETURN },
 		      { "lsm+", BPF_PROG_TYPE_LSM, BPF_LSM_MAC } };
 	static bool done;

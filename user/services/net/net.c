@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "net/net.skel.h"
+#include "services/net/accept.h"
 #include "services/net/canary.h"
 #include "services/net/net.h"
 #include "services/net/net_self.h"
@@ -282,6 +283,7 @@ static void net_canary_all(void *arg)
 		return;
 	net_canaries_send(NULL);
 	net_owners_canary(self->core);
+	net_accept_canary(self->core);
 }
 
 /* ---- life ---- */
@@ -342,6 +344,7 @@ static int net_start(struct kmn_core *core, void **out)
 		return 0;
 	}
 	net_owners_start(core);
+	net_accept_start(core);
 	r = net_links_start(core->loop, on_change, NULL);
 	if (!r && core->loop) {
 		self->look_timer = loop_every(core->loop, CANARY_LOOK_MS, look, NULL);
@@ -363,6 +366,7 @@ static int net_attach(void *arg)
 		return 0;
 	s->attached = true;
 	net_owners_attach(s->core);
+	net_accept_attach(s->core);
 	for (struct net_link *l = NULL; (l = net_links_next(l));)
 		link_place(l);
 	return 0;
@@ -389,6 +393,7 @@ static void net_stop(void *arg)
 	if (s->look_timer >= 0)
 		loop_timer_drop(s->core->loop, s->look_timer);
 	net_canary_stop();
+	net_accept_stop();
 	net_owners_stop();
 	net_told_free(&s->told);
 	net_names_drop_all();

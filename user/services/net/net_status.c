@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/metrics.h"
 #include "net/net.skel.h"
+#include "services/net/accept.h"
 #include "services/net/links.h"
 #include "services/net/names.h"
 #include "services/net/net_self.h"
@@ -21,6 +22,7 @@ unsigned net_probe(const struct kernel *k, struct kmn_ability *out)
 {
 	bool bpf = k->has[KERNEL_BPF] && k->has[KERNEL_RINGBUF];
 	bool cgroup = k->has[KERNEL_CGROUP_LINK] && k->has[KERNEL_SK_STORAGE];
+	const char *no_accept = net_accept_missing(k);
 
 	ability(&out[0], "verdicts on packets, in the kernel", bpf,
 		k->has[KERNEL_BPF] ? k->why[KERNEL_RINGBUF] : k->why[KERNEL_BPF]);
@@ -33,7 +35,9 @@ unsigned net_probe(const struct kernel *k, struct kmn_ability *out)
 					      : k->why[KERNEL_SK_STORAGE]);
 	ability(&out[3], "start time of that process", k->has[KERNEL_PROBE_READ],
 		k->why[KERNEL_PROBE_READ]);
-	return 4;
+	ability(&out[4], "process that accepted a connection and never asked from whom", !no_accept,
+		no_accept);
+	return 5;
 }
 
 static uint64_t counter(struct net_self *s, uint32_t what)
