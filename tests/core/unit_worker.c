@@ -278,6 +278,36 @@ static void a_job_that_takes_too_long_is_killed(void **state)
 	worker_pool_free(p);
 }
 
+static uint64_t give_up_ns;
+
+static bool it_is_time(void)
+{
+	return clock_boot_ns() >= give_up_ns;
+}
+
+static void a_call_that_is_given_up_returns_soon_and_its_worker_ends(void **state)
+{
+	struct worker_pool *p = open_pool(NULL, 1);
+	struct worker_result r;
+	uint64_t t;
+
+	(void)state;
+	assert_int_equal(call(p, "empty", &r), 0);
+	close(r.fd);
+	give_up_ns = UINT64_MAX;
+	worker_pool_give_up(p, it_is_time);
+	assert_int_equal(call(p, "empty", &r), 0); /* nobody wants it yet */
+	close(r.fd);
+	t = clock_boot_ns();
+	give_up_ns = t + 100 * NS_PER_MS;
+	assert_int_equal(worker_call(p, "spin", -1, NULL, 0, 60000, &r), -ECANCELED);
+	assert_int_equal(r.fd, -1);
+	assert_true(clock_boot_ns() - t < 5 * NS_PER_S);
+	worker_pool_free(p);
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* no child is left */
+	assert_int_equal(errno, ECHILD);
+}
+
 static void a_crash_loop_does_not_burn_the_processor(void **state)
 {
 	struct worker_pool *p = open_pool(NULL, 1);
@@ -565,6 +595,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(an_idle_worker_that_is_killed_comes_back),
 		cmocka_unit_test(no_process_and_no_descriptor_is_left),
 		cmocka_unit_test(the_sandbox_in_force_is_told),
+		cmocka_unit_test(a_call_that_is_given_up_returns_soon_and_its_worker_ends),
 	};
 
 	if (argc > 0 && !strcmp(argv[0], WORKER_ARGV0))
