@@ -74,9 +74,11 @@ static __always_inline void kmn_submit(enum kmn_ring ring, void *ev)
 	kmn_ring_count(ring, KMN_C_SENT);
 }
 
-/* The same, and user space reads it at once: for what is rare and cannot wait for the timer. */
-static __always_inline void kmn_submit_now(enum kmn_ring ring, void *ev)
+/* The same; with now = 1 user space reads it at once: for what is rare and cannot wait for the
+ * timer. A number and not a branch, so that the verifier has one state. */
+static __always_inline void kmn_submit_now(enum kmn_ring ring, void *ev, __u32 now)
 {
-	bpf_ringbuf_submit(ev, KMN_RB_FORCE_WAKEUP);
+	_Static_assert(KMN_RB_NO_WAKEUP + 1 == KMN_RB_FORCE_WAKEUP, "now is added");
+	bpf_ringbuf_submit(ev, KMN_RB_NO_WAKEUP + (now & 1));
 	kmn_ring_count(ring, KMN_C_SENT);
 }

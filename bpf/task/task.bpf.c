@@ -184,10 +184,7 @@ int BPF_PROG(task_exec, struct task_struct *p, pid_t old_pid, struct linux_binpr
 	more.args_len = ev->args_len;
 	more.args_total = ev->args_total;
 	more.args_ptr = mm->arg_start;
-	if (task_awaited)
-		kmn_submit_now(KMN_TELEMETRY, ev);
-	else
-		kmn_submit(KMN_TELEMETRY, ev);
+	kmn_submit_now(KMN_TELEMETRY, ev, task_awaited);
 	if (more.flags & TASK_EXEC_EXE_PART)
 		send_path(&more, TASK_PART_EXE, exe->f_path.mnt, exe->f_path.dentry);
 	if (more.flags & TASK_EXEC_CWD_PART)
@@ -277,10 +274,8 @@ static __always_inline int tell_cgroup(struct cgroup *cgroup, const char *path,
 		n = bpf_probe_read_kernel_str(ev->path, TASK_CGROUP_PATH, path);
 	if (n > 1)
 		ev->path_len = n - 1;
-	if (op == TASK_CGROUP_MKDIR) /* of a container that may be gone in 50 ms, with its files */
-		kmn_submit_now(KMN_TELEMETRY, ev);
-	else
-		kmn_submit(KMN_TELEMETRY, ev);
+	/* at once: of a container that may be gone in 50 ms, with its files */
+	kmn_submit_now(KMN_TELEMETRY, ev, op == TASK_CGROUP_MKDIR);
 	return 0;
 }
 
