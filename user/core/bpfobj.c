@@ -107,6 +107,7 @@ static int keep_user_reads(void)
 		      { "fentry+", BPF_PROG_TYPE_TRACING, BPF_TRACE_FENTRY },
 		      { "fexit+", BPF_PROG_TYPE_TRACING, BPF_TRACE_FEXIT },
 		      { "fmod_ret+", BPF_PROG_TYPE_TRACING, BPF_MODIFY_RETURN },
+		      { "iter+", BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER },
 		      { "lsm+", BPF_PROG_TYPE_LSM, BPF_LSM_MAC } };
 	static bool done;
 
