@@ -58,7 +58,8 @@ struct worker_pool {
 	bool ticking;
 	struct slot slots[WORKERS_MAX];
 	struct work_list free, queue, finished;
-	struct worker_batch_answer answer; /* one at a time is read */
+	struct worker_batch_ask asked;	   /* too large for a stack; one at a time is written ... */
+	struct worker_batch_answer answer; /* ... and read */
 	uint64_t done, failed, died, timed_out, respawns, logged_ns, unlogged;
 	uint32_t bits, uid; /* of the last greeting */
 	char trouble[160];

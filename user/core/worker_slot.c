@@ -340,18 +340,18 @@ static int open_results(struct slot *s)
 
 static int send_batch(struct slot *s, uint64_t now)
 {
-	static struct worker_batch_ask b; /* too large for a stack; of this one thread */
+	struct worker_batch_ask *b = &s->pool->asked;
 	int fds[2 * WORKER_BATCH_MAX], r = open_results(s);
 	uint32_t timeout_ms = 0;
 	unsigned n = 0;
 
 	if (r < 0)
 		return r;
-	b.head = (struct worker_head){ WORKER_MAGIC, ++s->seq, s->n, 0 };
+	b->head = (struct worker_head){ WORKER_MAGIC, ++s->seq, s->n, 0 };
 	for (uint32_t i = 0; i < s->n; i++) {
 		const struct work *w = s->batch[i];
 
-		b.ask[i] = w->ask;
+		b->ask[i] = w->ask;
 		if (w->in >= 0)
 			fds[n++] = w->in;
 		fds[n++] = w->out;
@@ -361,7 +361,7 @@ static int send_batch(struct slot *s, uint64_t now)
 	/* the longest, not the sum: a batch that takes longer is run again one by one */
 	s->deadline_ns = now + timeout_ms * NS_PER_MS;
 	s->state = SLOT_BUSY;
-	return worker_send_batch(s->sock, &b, fds, n);
+	return worker_send_batch(s->sock, b, fds, n);
 }
 
 static void feed(struct slot *s, uint32_t share, uint64_t now)
