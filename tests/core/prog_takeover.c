@@ -36,7 +36,7 @@ struct sensor {
 	struct hook *tc, *cg, *tp;
 };
 
-static struct sensor sensor_start(__u32 deny)
+static struct sensor sensor_begin(__u32 deny)
 {
 	static const char *const adopt[] = { "tk_runs", NULL };
 	struct sensor s = { .hooks = hook_table_new() };
@@ -55,8 +55,18 @@ static struct sensor sensor_start(__u32 deny)
 	assert_int_equal(bpfobj_attach_tc(s.bpf, s.tc, s.skel->progs.tk_tc, 1, false), 0);
 	assert_int_equal(bpfobj_attach_cgroup(s.bpf, s.cg, s.skel->progs.tk_connect, cgroup_fd), 0);
 	assert_int_equal(bpfobj_attach_trace(s.bpf, s.tp, s.skel->progs.tk_exec), 0);
-	assert_int_equal(bpfobj_attach_settle(s.bpf, s.tp), 0);
 	bpfobj_drop_previous(s.bpf);
+	return s;
+}
+
+/* And proven. */
+static struct sensor sensor_start(__u32 deny)
+{
+	struct sensor s = sensor_begin(deny);
+
+	assert_true(s.tp->unsettled);
+	assert_int_equal(bpfobj_attach_settle(s.bpf, s.tp), 0);
+	assert_false(s.tp->unsettled);
 	return s;
 }
 
@@ -276,6 +286,49 @@ static void a_start_that_dies_before_it_attaches_changes_nothing(void **state)
 	assert_int_equal(bpfobj_unload_all(root, &n), 0);
 }
 
+/* Which program hangs there; 0: none. */
+static __u32 traced_by(const char *suffix)
+{
+	struct bpf_link_info info = { 0 };
+	__u32 len = sizeof(info);
+	char path[128];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/links/tp_btf:sched_process_exec%s", root, suffix);
+	fd = bpf_obj_get(path);
+	if (fd < 0)
+		return 0;
+	assert_int_equal(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
+	close(fd);
+	return info.prog_id;
+}
+
+static void a_link_that_is_alone_stays_until_another_is_proven(void **state)
+{
+	struct sensor s = sensor_begin(0);
+	__u32 first = traced_by("~next"), second;
+	unsigned n;
+
+	(void)state;
+	assert_int_not_equal(first, 0);
+	assert_int_equal(traced_by(""), 0);
+	sensor_dies(&s); /* before its proof */
+	s = sensor_begin(0);
+	second = traced_by("~next");
+	assert_int_equal(traced_by(""), first);
+	assert_true(second && second != first);
+	sensor_dies(&s); /* also */
+	s = sensor_begin(0);
+	assert_int_equal(traced_by(""), first);
+	assert_true(traced_by("~next") && traced_by("~next") != second);
+	second = traced_by("~next");
+	assert_int_equal(bpfobj_attach_settle(s.bpf, s.tp), 0);
+	assert_int_equal(traced_by(""), second);
+	assert_int_equal(traced_by("~next"), 0);
+	sensor_dies(&s);
+	assert_int_equal(bpfobj_unload_all(root, &n), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +336,7 @@ int main(void)
 		cmocka_unit_test(swaps_by_clsact_leave_no_gap),
 		cmocka_unit_test(a_new_policy_is_seen_whole_after_the_swap),
 		cmocka_unit_test(a_start_that_dies_before_it_attaches_changes_nothing),
+		cmocka_unit_test(a_link_that_is_alone_stays_until_another_is_proven),
 	};
 	const char *row = getenv("ROW");
 	char cgroup[128];

@@ -111,7 +111,7 @@ static void fire_canaries(struct sensor *s)
 			s->part[i].part->canary(s->part[i].self);
 }
 
-/* A tracing link that is proven takes the old one's place. */
+/* A tracing link that is proven takes the old one's place, though its first canary went astray. */
 static void settle_hooks(struct sensor *s)
 {
 	bool all = true;
@@ -121,7 +121,7 @@ static void settle_hooks(struct sensor *s)
 	for (struct hook *h = hook_next(s->core.hooks, NULL); h; h = hook_next(s->core.hooks, h)) {
 		if (h->state == HOOK_PROVEN)
 			(void)bpfobj_attach_settle(s->core.bpf, h); /* logged; tried again */
-		all = all && h->state != HOOK_ATTACHED;
+		all = all && !h->unsettled;
 	}
 	s->settled = all;
 }

@@ -54,7 +54,7 @@ struct sensor {
 	uint64_t ticks;
 	int exit_code;
 	bool unload, ran;
-	bool settled; /* every hook that can be proven is, and the old links are gone */
+	bool settled; /* every tracing link is proven, and the old ones are gone */
 };
 
 /* Parse, check, compile, stage, commit, at the start: it waits. text: all diagnostics for a person.

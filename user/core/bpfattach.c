@@ -116,19 +116,30 @@ static const char *trace_kind(const struct bpf_program *prog)
 
 #define NEXT "~next" /* a link that waits for its proof beside the one in force */
 
+/* Of a start that died before its proof: beside the one in force it goes, alone it is in force. */
+static void make_way(const char *next, const char *now)
+{
+	if (access(now, F_OK) == 0)
+		(void)unlink(next);
+	else
+		(void)rename(next, now); /* mostly there is none */
+}
+
 int bpfobj_attach_trace(struct bpfobj *b, struct hook *h, struct bpf_program *prog)
 {
-	char path[2 * BPFOBJ_PATH];
+	char path[2 * BPFOBJ_PATH], now[2 * BPFOBJ_PATH];
 	kmn_auto(fd) int fd = -1;
 
 	bpfpins_link_path(b->root, h->key, NEXT, path, sizeof(path));
-	(void)unlink(path); /* of a start that died before its proof */
+	bpfpins_link_path(b->root, h->key, "", now, sizeof(now));
+	make_way(path, now);
 	fd = bpf_raw_tracepoint_open(NULL, bpf_program__fd(prog));
 	if (fd < 0)
 		return refused(h, trace_kind(prog), "attach", fd);
 	if (bpf_obj_pin(fd, path) < 0)
 		return refused(h, trace_kind(prog), "pin", -errno);
 	attached(h, trace_kind(prog));
+	h->unsettled = true;
 	return 0;
 }
 
@@ -136,10 +147,13 @@ int bpfobj_attach_settle(struct bpfobj *b, struct hook *h)
 {
 	char next[2 * BPFOBJ_PATH], now[2 * BPFOBJ_PATH];
 
+	if (!h->unsettled)
+		return 0;
 	bpfpins_link_path(b->root, h->key, NEXT, next, sizeof(next));
 	bpfpins_link_path(b->root, h->key, "", now, sizeof(now));
 	if (rename(next, now) < 0 && errno != ENOENT) /* the old link ends with its pin */
 		return kmn_err(-errno, "bpf: settle %s", h->name);
+	h->unsettled = false;
 	return 0;
 }
 
@@ -164,5 +178,6 @@ void bpfobj_detach(struct bpfobj *b, struct hook *h)
 	drop_pin(path);
 	if (h->ifindex && !b->kernel->has[KERNEL_TCX])
 		(void)tcfilter_remove(h->ifindex, h->egress, BPFOBJ_TC_HANDLE, BPFOBJ_TC_PRIORITY);
+	h->unsettled = false;
 	h->state = HOOK_OFF;
 }

@@ -16,6 +16,7 @@ struct hook {
 	const char *rung; /* for enforcement: lsm fmod_ret fanotify kill detect; NULL = none */
 	bool survives;	  /* enforcement or events go on when the daemon dies (pinned) */
 	bool required;	  /* when it is not proven, its owner is degraded */
+	bool unsettled;	  /* its link hangs beside that of the sensor before, until it is proven */
 	enum hook_state state;
 	int ifindex; /* of a packet hook; 0 = none */
 	bool egress;
