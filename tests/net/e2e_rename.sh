@@ -72,4 +72,16 @@ read -r sent leaked _ <"$work/load"
 [ "$leaked" = "$sent" ] || fail "packets of an interface that no pattern names are judged: $(cat "$work/load")"
 to kmn0
 wait_for 10 named kmn0 || fail "kmn0 is not protected again"
+
+# without a sensor it goes to another namespace, its programs with it, and another one has its index
+sensor_kill
+index=$(ip -n "$ns_host" -j link show kmn0 | jq '.[0].ifindex')
+ip -n "$ns_host" link set kmn0 netns "$ns_peer" name was0 &&
+	ip -n "$ns_host" link add kmn0 index "$index" type veth peer name kmn9 &&
+	ip -n "$ns_host" link set kmn0 up && ip -n "$ns_host" link set kmn9 up || fail "another kmn0 of index $index"
+sensor_start "$work/policy.yaml"
+proven() { # INTERFACE
+	komainu status --json | jq -e --arg h "tc/$1/" '[.parts[].hooks[] | select(.name | startswith($h)) | .state] == ["proven", "proven"]' >/dev/null
+}
+wait_for 20 proven kmn0 || fail "the interface that has the index of one that left is not protected: $(komainu status)"
 sensor_stop || fail "exit code $?"

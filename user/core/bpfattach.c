@@ -11,6 +11,7 @@
 
 /* Not in the headers of the oldest libbpf that we build with. */
 enum { TCX_INGRESS = 46, TCX_EGRESS = 47, FLAG_BEFORE = 1 << 3 };
+#define TCX_PROGRAMS_MAX 64 /* of one hook: BPF_MPROG_MAX */
 
 static void attached(struct hook *h, const char *type)
 {
@@ -27,9 +28,39 @@ static int refused(struct hook *h, const char *type, const char *what, int err)
 	return err;
 }
 
-/* Put prog behind the pinned link in one step. -ENOENT: no pin, or a link whose place is gone (its
- * interface went): the pin is dropped and a new link wanted. */
-static int update_pinned(const char *path, int prog_fd)
+/* A link whose pin goes is freed a moment later; detached first, its place is free at once, so that
+ * the same program can hang there again under another name. */
+static void drop_pin(const char *path)
+{
+	kmn_auto(fd) int fd = bpf_obj_get(path);
+
+	if (fd >= 0)
+		(void)bpf_link_detach(fd); /* tracing links know no detach: they go with the pin */
+	(void)unlink(path);
+}
+
+/* Is the program among those of the interface? A link goes with its interface into another network
+ * namespace, and ours may have got another one of that index. No answer: as far as we know it is.
+ */
+static bool hangs_at(int ifindex, enum bpf_attach_type type, int prog_fd)
+{
+	struct bpf_prog_info info = { 0 };
+	__u32 ids[TCX_PROGRAMS_MAX] = { 0 }, len = sizeof(info);
+	LIBBPF_OPTS(bpf_prog_query_opts, q, .prog_ids = ids, .prog_cnt = TCX_PROGRAMS_MAX);
+
+	if (bpf_obj_get_info_by_fd(prog_fd, &info, &len) < 0 ||
+	    bpf_prog_query_opts(ifindex, type, &q) < 0)
+		return true;
+	for (__u32 i = 0; i < q.prog_cnt && i < TCX_PROGRAMS_MAX; i++)
+		if (ids[i] == info.id)
+			return true;
+	return false;
+}
+
+/* Put prog behind the pinned link in one step. ifindex: 0, or where it must hang then. -ENOENT: no
+ * pin, or a link whose place is gone (its interface went): the pin is dropped and a new link
+ * wanted. */
+static int update_pinned(const char *path, int prog_fd, int ifindex, enum bpf_attach_type type)
 {
 	kmn_auto(fd) int fd = bpf_obj_get(path);
 	int r;
@@ -37,11 +68,10 @@ static int update_pinned(const char *path, int prog_fd)
 	if (fd < 0)
 		return -ENOENT;
 	r = bpf_link_update(fd, prog_fd, NULL);
-	if (!r)
+	if (!r && (!ifindex || hangs_at(ifindex, type, prog_fd)))
 		return 0;
-	log_info("bpf: link %s: %s: made anew", path, strerror(-r));
-	if (unlink(path) < 0)
-		return -errno;
+	log_info("bpf: link %s: %s: made anew", path, r ? strerror(-r) : "of another interface");
+	drop_pin(path);
 	return -ENOENT;
 }
 
@@ -59,11 +89,13 @@ static int create_pinned(const char *path, int prog_fd, int target, enum bpf_att
 static int place_link(struct bpfobj *b, struct hook *h, const char *kind, int prog_fd, int target,
 		      enum bpf_attach_type type, __u32 flags)
 {
+	bool tcx = type == (enum bpf_attach_type)TCX_INGRESS ||
+		   type == (enum bpf_attach_type)TCX_EGRESS;
 	char path[2 * BPFOBJ_PATH];
 	int r;
 
 	bpfpins_link_path(b->root, h->key, "", path, sizeof(path));
-	r = update_pinned(path, prog_fd);
+	r = update_pinned(path, prog_fd, tcx ? target : 0, type);
 	if (r == -ENOENT)
 		r = create_pinned(path, prog_fd, target, type, flags);
 	if (r < 0)
@@ -155,17 +187,6 @@ int bpfobj_attach_settle(struct bpfobj *b, struct hook *h)
 		return kmn_err(-errno, "bpf: settle %s", h->name);
 	h->unsettled = false;
 	return 0;
-}
-
-/* A link whose pin goes is freed a moment later; detached first, its place is free at once, so that
- * the same program can hang there again under another name. */
-static void drop_pin(const char *path)
-{
-	kmn_auto(fd) int fd = bpf_obj_get(path);
-
-	if (fd >= 0)
-		(void)bpf_link_detach(fd); /* tracing links know no detach: they go with the pin */
-	(void)unlink(path);
 }
 
 void bpfobj_detach(struct bpfobj *b, struct hook *h)
