@@ -37,9 +37,12 @@ kill -0 "$load_pid" 2>/dev/null || fail "the load ended before the reloads did"
 kill -INT "$load_pid"
 load_end 10000
 echo "$n reloads: 0 third verdicts, 0 unjudged"
-# every denial names a rule of the generation that it names: odd generations are A's, even ones B's or
-# the other way round, but never both
+# each denial names a rule of its generation: all of one generation are of one policy
 sleep 2
 komainu events -n all --json --module firewall --stream findings >"$work/events" || fail "events"
 grep -q '"a-deny"' "$work/events" && grep -q '"b-deny"' "$work/events" || fail "denials of both policies must be told"
+jq -r '.unmapped.komainu | [.generation, .rule.name[0:2]] | @tsv' "$work/events" | sort -u >"$work/pairs"
+[ "$(wc -l <"$work/pairs")" -ge 3 ] || fail "too few generations denied anything: $(cat "$work/pairs")"
+mixed=$(cut -f 1 "$work/pairs" | uniq -d)
+[ -z "$mixed" ] || fail "generations whose denials name rules of both policies: $mixed"
 sensor_stop || fail "exit code $?"
