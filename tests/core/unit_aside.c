@@ -14,7 +14,7 @@ struct job {
 	struct aside *aside;
 	pthread_t main, ran_in, done_in;
 	_Atomic bool go, ran, signals_blocked;
-	int ticks, done;
+	int ticks, done, naps; /* naps: how many until it goes by itself; 0: never */
 };
 
 static void nap(void)
@@ -32,7 +32,7 @@ static void run(void *arg)
 	j->ran_in = pthread_self();
 	(void)pthread_sigmask(SIG_SETMASK, NULL, &now);
 	atomic_store(&j->signals_blocked, sigismember(&now, SIGTERM) && sigismember(&now, SIGHUP));
-	while (!atomic_load(&j->go))
+	for (int n = 1; !atomic_load(&j->go) && n != j->naps; n++)
 		nap();
 	atomic_store(&j->ran, true);
 }
@@ -52,6 +52,13 @@ static void tick(void *arg)
 
 	if (++j->ticks == 5)
 		atomic_store(&j->go, true);
+}
+
+static void stop(void *arg)
+{
+	struct job *j = arg;
+
+	loop_stop(j->loop);
 }
 
 static void the_loop_turns_while_it_runs_and_hears_of_its_end(void **state)
@@ -78,12 +85,14 @@ static void the_loop_turns_while_it_runs_and_hears_of_its_end(void **state)
 
 static void the_end_waits_for_it_and_says_nothing(void **state)
 {
-	struct job j = { .loop = loop_new(), .main = pthread_self(), .go = true };
+	struct job j = { .loop = loop_new(), .main = pthread_self(), .naps = 50 };
 
 	(void)state;
 	assert_int_equal(aside_start(j.loop, run, done, &j, &j.aside), 0);
 	aside_end(j.aside);
 	assert_true(atomic_load(&j.ran));
+	assert_true(loop_every(j.loop, 20, stop, &j) >= 0);
+	assert_int_equal(loop_run(j.loop), 0); /* nor later */
 	assert_int_equal(j.done, 0);
 	aside_end(NULL);
 	loop_free(j.loop);
