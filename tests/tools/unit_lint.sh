@@ -104,6 +104,8 @@ plant docs/x.md "see http://some-mi""rror.example.org/x"
 red places 'x.md' 'a package host'
 plant docs/x.md "in $top/t/user"
 red places 'x.md' 'the path of the tree'
+plant left.pid '1'
+red places 'left.pid: does not belong' 'a file at the top'
 plant user/core/long.c "$(printf 'int x;\\n%.0s' {1..600})"
 lint size
 grep -q 'note: user/core/long.c: 601 lines' "$top/out" || wrong 'size does not tell of a long file'
