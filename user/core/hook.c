@@ -57,6 +57,7 @@ struct hook *hook_get(struct hook_table *t, uint8_t part, const char *key)
 	(void)snprintf(h->name, sizeof(h->name), "%s", key);
 	h->part = part;
 	h->required = true;
+	h->place = t->n;
 	t->hook[t->n++] = h;
 	return h;
 }
@@ -70,6 +71,8 @@ void hook_remove(struct hook_table *t, const char *key)
 	free(t->hook[i]);
 	t->n--;
 	memmove(&t->hook[i], &t->hook[i + 1], (t->n - i) * sizeof(*t->hook));
+	for (; i < t->n; i++)
+		t->hook[i]->place = i;
 }
 
 void hook_failed(struct hook *h, const char *fmt, ...)
@@ -104,10 +107,8 @@ void hook_proven(struct hook *h, uint64_t gen)
 
 struct hook *hook_next(struct hook_table *t, const struct hook *h)
 {
-	unsigned i = 0;
+	unsigned i = h ? h->place + 1 : 0;
 
-	if (h)
-		i = find(t, h->key) + 1;
 	return i < t->n ? t->hook[i] : NULL;
 }
 

@@ -12,6 +12,7 @@ struct hook {
 	char name[64];	  /* for people: "tc/eth0/ingress", "tp_btf/sched_process_exec"; the owner
 			   * may write another (an interface was renamed) */
 	uint8_t part;	  /* enum kmn_part_id of its owner */
+	unsigned place;	  /* in the table, whose business it is */
 	const char *type; /* attach type: tcx clsact cgroup tp_btf fentry lsm ... (static text) */
 	const char *rung; /* for enforcement: lsm fmod_ret fanotify kill detect; NULL = none */
 	bool survives;	  /* enforcement or events go on when the daemon dies (pinned) */
