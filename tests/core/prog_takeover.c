@@ -286,6 +286,39 @@ static void a_start_that_dies_before_it_attaches_changes_nothing(void **state)
 	assert_int_equal(bpfobj_unload_all(root, &n), 0);
 }
 
+static void a_start_that_takes_nothing_over_leaves_all_in_force(void **state)
+{
+	struct sensor a = sensor_start(1);
+	__u32 instance = bpfobj_instance(a.bpf);
+	char path[128];
+	unsigned n;
+
+	(void)state;
+	sensor_dies(&a);
+	for (int i = 0; i < 3; i++) { /* its parts do not start */
+		struct hook_table *hooks = hook_table_new();
+		struct bpfobj *b = bpfobj_new(&kernel, hooks, root);
+		struct takeover_bpf *skel = takeover_bpf__open();
+
+		assert_int_equal(bpfobj_load(b, skel->skeleton, NULL), 0);
+		bpfobj_keep_previous(b);
+		assert_int_equal(try_connect(), -EPERM);
+		takeover_bpf__destroy(skel);
+		bpfobj_free(b);
+		hook_table_free(hooks);
+	}
+	(void)snprintf(path, sizeof(path), "%s/v%d", root, KMN_ABI);
+	assert_int_equal(entries(path), 2); /* the one in force and the last one */
+	(void)snprintf(path, sizeof(path), "%s/v%d/%u", root, KMN_ABI, instance);
+	assert_int_equal(access(path, F_OK), 0);
+	a = sensor_start(1);
+	assert_int_equal(try_connect(), -EPERM);
+	(void)snprintf(path, sizeof(path), "%s/v%d", root, KMN_ABI);
+	assert_int_equal(entries(path), 1);
+	sensor_dies(&a);
+	assert_int_equal(bpfobj_unload_all(root, &n), 0);
+}
+
 /* Which program hangs there; 0: none. */
 static __u32 traced_by(const char *suffix)
 {
@@ -336,6 +369,7 @@ int main(void)
 		cmocka_unit_test(swaps_by_clsact_leave_no_gap),
 		cmocka_unit_test(a_new_policy_is_seen_whole_after_the_swap),
 		cmocka_unit_test(a_start_that_dies_before_it_attaches_changes_nothing),
+		cmocka_unit_test(a_start_that_takes_nothing_over_leaves_all_in_force),
 		cmocka_unit_test(a_link_that_is_alone_stays_until_another_is_proven),
 	};
 	const char *row = getenv("ROW");

@@ -93,6 +93,31 @@ static void attach_parts(struct sensor *s)
 	}
 }
 
+/* Do all parts have what they hang on hooks? One that did not start, or whose programs this kernel
+ * refuses, has taken nothing over. */
+static bool all_took_over(const struct sensor *s)
+{
+	for (unsigned i = 0; i < s->n_parts; i++)
+		if (!s->part[i].self && s->part[i].status < 0)
+			return false;
+	for (struct hook *h = hook_next(s->core.hooks, NULL); h; h = hook_next(s->core.hooks, h))
+		if (h->required && h->state == HOOK_FAILED && !h->type)
+			return false;
+	return true;
+}
+
+static void end_takeover(struct sensor *s)
+{
+	if (all_took_over(s)) {
+		bpfobj_drop_previous(s->core.bpf);
+		return;
+	}
+	if (bpfobj_took_over(s->core.bpf))
+		log_warn("sensor: not all parts started: what the sensor before hung into the "
+			 "kernel stays in force");
+	bpfobj_keep_previous(s->core.bpf);
+}
+
 static void stop_parts(struct sensor *s)
 {
 	for (unsigned i = s->n_parts; i-- > 0;) {
@@ -294,7 +319,7 @@ static int bring_up(struct sensor *s)
 	if (r < 0)
 		return r;
 	attach_parts(s);
-	bpfobj_drop_previous(s->core.bpf);
+	end_takeover(s);
 	fire_canaries(s);
 	r = loop_every(s->core.loop, 1000, on_second, s);
 	return r < 0 ? kmn_err(r, "sensor: timer") : 0;

@@ -54,6 +54,9 @@ void bpfobj_detach(struct bpfobj *b, struct hook *h); /* remove link, filter and
 
 /* After all hooks are taken over: drop what the previous instances left. */
 void bpfobj_drop_previous(struct bpfobj *b);
+/* Instead, when not all could be: what the instance in force left stays, hooks and maps; those of
+ * starts that came no further than this one go. Without one in force: as above. */
+void bpfobj_keep_previous(struct bpfobj *b);
 /* Remove every program, link, filter, map and pin of ours, of any instance. What was removed is
  * counted in *n. 0, or the first -errno. No instance needed. */
 int bpfobj_unload_all(const char *pin_root, unsigned *n);

@@ -180,6 +180,23 @@ void bpfobj_drop_previous(struct bpfobj *b)
 	each_instance(b->root, drop_other, b);
 }
 
+static void drop_stray(void *arg, const char *path, unsigned abi, __u32 number)
+{
+	const struct bpfobj *b = arg;
+
+	(void)abi;
+	if (number != b->instance && strcmp(path, b->live) != 0)
+		(void)drop_folder(path, NULL); /* logged; the next start tries again */
+}
+
+void bpfobj_keep_previous(struct bpfobj *b)
+{
+	if (b->live[0])
+		each_instance(b->root, drop_stray, b);
+	else
+		bpfobj_drop_previous(b);
+}
+
 static void drop_any(void *arg, const char *path, unsigned abi, __u32 number)
 {
 	(void)abi;
