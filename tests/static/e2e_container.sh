@@ -52,7 +52,7 @@ sensor_up() { # NAME: the sensor of this test in a container
 ready() { komainu status --json >"$work/status" 2>/dev/null; [ $? != 3 ] && jq -e .pid "$work/status" >/dev/null; }
 unproven() { # what is not in force and no host refuses
 	jq -er '[.parts[].hooks[] | select(.state != "off")] | if length < 10 then "hooks: \(length)" else
-		.[] | select(.state != "proven" and (.name | startswith("fentry/") | not)) | .name end' "$work/status"
+		.[] | select(.state != "proven" and (.name | test("^f(entry|exit)/") | not)) | .name end' "$work/status"
 	[ $? != 5 ] || echo "status cannot be read"
 }
 ask() { # does a word get out?
