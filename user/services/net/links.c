@@ -21,6 +21,7 @@
 static struct {
 	int fd;
 	bool open, dumping, again; /* again: messages were lost, dump once more */
+	bool lost;		   /* and what was known before that dump is to be doubted */
 	net_link_change_fn *fn;
 	void *arg;
 	struct net_link link[NET_IFS_MAX];
@@ -204,8 +205,14 @@ static void end_dump(void)
 	for (struct net_link *l = NULL; (l = net_links_next(l));)
 		if (!l->seen)
 			on_gone(l);
-	if (t.again)
+	if (t.again) {
 		(void)ask_dump(); /* logged */
+		return;
+	}
+	if (t.lost)
+		for (struct net_link *l = NULL; (l = net_links_next(l));)
+			l->doubted = true;
+	t.lost = false;
 }
 
 static void on_datagram(const char *data, size_t size)
@@ -235,7 +242,10 @@ void net_links_read(void)
 		if (n > 0) {
 			on_datagram(data, (size_t)n);
 		} else if (n < 0 && errno == ENOBUFS) { /* messages were lost */
-			t.again = true;
+			if (!t.lost)
+				log_info("net: messages about interfaces were lost: all are read "
+					 "again");
+			t.again = t.lost = true;
 			if (!t.dumping)
 				(void)ask_dump(); /* logged */
 		} else if (n < 0 && errno == EINTR) {

@@ -17,6 +17,9 @@ struct net_link {
 	bool on, pod;	       /* programs hang on it; as the host's end of a pod's veth */
 	struct hook *in, *out; /* of the tables of core; NULL: none */
 	bool in_on, out_on;    /* the kernel took the program */
+	bool doubted;	       /* messages were lost: it may be another one of that index */
+	uint64_t again_ns;     /* a hook has failed: hang it again from then on; 0: none has */
+	uint64_t wait_ns;      /* and after that try */
 	/* the canary under way */
 	uint64_t nonce, sent_ns; /* nonce 0: none */
 };

@@ -146,6 +146,34 @@ static void link_on(struct net_link *l, bool pod)
 		l->out = hang(l, true, &l->out_on);
 }
 
+/* Once more, which changes nothing where it still hangs. Failed is failed until a canary proves it.
+ */
+static void hang_back(struct net_link *l, struct hook *h, bool egress, bool *on)
+{
+	char why[sizeof(h->why)];
+	bool failed;
+
+	if (!h)
+		return;
+	failed = h->state == HOOK_FAILED;
+	memcpy(why, h->why, sizeof(why));
+	(void)hang(l, egress, on);
+	if (!failed || h->state != HOOK_ATTACHED)
+		return;
+	h->state = HOOK_FAILED;
+	memcpy(h->why, why, sizeof(why));
+}
+
+static void link_again(struct net_link *l)
+{
+	put_facts(l, l->pod);
+	tell_listeners(l->ifindex, l->name);
+	hang_back(l, l->in, false, &l->in_on);
+	hang_back(l, l->out, true, &l->out_on);
+	self->hung_again++;
+	net_canaries_send(l);
+}
+
 /* Hang on it, or take out, as the patterns say. What hangs already stays as it is in the kernel. */
 static void link_place(struct net_link *l)
 {
@@ -323,6 +351,59 @@ static int load(struct net_self *s)
 	return r;
 }
 
+#define AGAIN_MIN_NS (5 * NS_PER_S)
+#define AGAIN_MAX_NS (60 * NS_PER_S)
+#define AGAIN_LINKS 64 /* in one tick */
+
+static bool failed(const struct hook *h)
+{
+	return h && h->state == HOOK_FAILED;
+}
+
+/* Has it failed, and is it time to try? Not in the tick that finds it: the event that tells of the
+ * fault comes between. */
+static bool again_due(struct net_link *l, uint64_t now_ns)
+{
+	if (l->doubted)
+		return true;
+	if (!l->up || l->nonce) /* nothing to be had there, or an answer is on its way */
+		return false;
+	if (!failed(l->in) && !failed(l->out)) {
+		if (l->again_ns && l->wait_ns)
+			log_info("net: %s: the programs are in their places again", l->name);
+		l->again_ns = l->wait_ns = 0;
+		return false;
+	}
+	if (!l->again_ns)
+		l->again_ns = now_ns + NS_PER_S / 2;
+	return now_ns >= l->again_ns;
+}
+
+/* What somebody took out (a qdisc deleted, a link detached), or the kernel refused for a while, is
+ * hung again, ever more seldom as long as no canary proves it. */
+static void hang_failed(uint64_t now_ns)
+{
+	unsigned n = 0;
+
+	for (struct net_link *l = NULL; (l = net_links_next(l)) && n < AGAIN_LINKS;) {
+		if (!l->on || !again_due(l, now_ns))
+			continue;
+		n++;
+		if (!l->doubted) {
+			if (!l->wait_ns)
+				log_warn("net: %s: its programs are hung again until a canary "
+					 "passes",
+					 l->name);
+			l->wait_ns = !l->wait_ns		     ? AGAIN_MIN_NS
+				     : l->wait_ns < AGAIN_MAX_NS / 2 ? 2 * l->wait_ns
+								     : AGAIN_MAX_NS;
+			l->again_ns = now_ns + l->wait_ns;
+		}
+		l->doubted = false;
+		link_again(l);
+	}
+}
+
 static void net_stop(void *arg);
 
 static int net_start(struct kmn_core *core, void **out)
@@ -383,6 +464,7 @@ static void net_tick(void *arg, uint64_t now_ns)
 	s->flushed_ns = now_ns;
 	net_told_flush(&s->told);
 	net_names_flushed();
+	hang_failed(now_ns);
 }
 
 static void net_stop(void *arg)

@@ -15,6 +15,7 @@ struct net_self {
 	bool canaries; /* the first one was asked for: new interfaces get theirs at once */
 	int look_timer;
 	uint64_t flushed_ns;
+	uint64_t hung_again; /* times that hooks of an interface were hung once more */
 	struct net_told told;
 };
 

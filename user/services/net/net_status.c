@@ -145,6 +145,7 @@ void net_status(void *arg, struct json *j)
 	json_u64(j, "sockets_taken_in", o->taken_in);
 	json_u64(j, "sockets_left_out", o->left_out);
 	json_end(j);
+	json_u64(j, "hung_again", s->hung_again);
 	put_interfaces(j);
 }
 
@@ -170,6 +171,10 @@ void net_metrics(void *arg, struct kmn_metrics *m)
 	metrics_family(m, "komainu_fold_keys", METRICS_GAUGE,
 		       "Keys of folded denials at the last flush.");
 	metrics_u64(m, s->told.keys, NULL);
+	metrics_family(m, "komainu_interface_hung_again_total", METRICS_COUNTER,
+		       "Times that the programs of an interface were hung once more: a canary was "
+		       "missed, the kernel had refused, or messages about interfaces were lost.");
+	metrics_u64(m, s->hung_again, NULL);
 }
 
 /* The tables of this service; maps are counted by the core. */
