@@ -203,43 +203,55 @@ struct holder {
 	struct net_owner owner;
 };
 
-/* False: seen already, or no room. */
-static bool is_new(struct walk *w, uint64_t inode)
+/* Its place, or the free one where it belongs: at most half of them are taken. */
+static uint64_t *place_of(struct walk *w, uint64_t inode)
 {
 	uint32_t at = (uint32_t)(inode * 0x9e3779b97f4a7c15ULL >> 40) % (2 * OWNERS_SOCKETS_MAX);
 
-	while (w->inode[at]) {
-		if (w->inode[at] == inode)
-			return false;
+	while (w->inode[at] && w->inode[at] != inode)
 		at = (at + 1) % (2 * OWNERS_SOCKETS_MAX);
-	}
-	if (w->n == OWNERS_SOCKETS_MAX) {
-		w->stats->left_out++;
-		w->full = true;
-		return false;
-	}
-	w->inode[at] = inode;
-	w->n++;
-	return true;
+	return &w->inode[at];
 }
 
-/* A listening socket names its opener, so that what accept() makes of it is told as "listener". */
-static void take_in(struct walk *w, const struct holder *h, int number)
+/* False: seen already, or no room. */
+static bool is_new(struct walk *w, uint64_t inode)
+{
+	if (*place_of(w, inode))
+		return false;
+	if (w->n < OWNERS_SOCKETS_MAX)
+		return true;
+	w->stats->left_out++;
+	w->full = true;
+	return false;
+}
+
+/* Only of one that was had in hand: of a holder that ends meanwhile another one may be the heir. */
+static void seen(struct walk *w, uint64_t inode)
+{
+	*place_of(w, inode) = inode;
+	w->n++;
+}
+
+/* A listening socket names its opener, so that what accept() makes of it is told as "listener".
+ * False: the holder gave it not out, as it ended or closed it. */
+static bool take_in(struct walk *w, const struct holder *h, int number)
 {
 	kmn_auto(fd) int fd = (int)syscall(SYS_pidfd_getfd, h->pidfd, number, 0);
 	struct net_owner o = h->owner;
 	int domain = 0, listens = 0;
 	socklen_t len = sizeof(int);
 
-	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0)
-		return;
-	if (domain != AF_INET && domain != AF_INET6)
-		return;
+	if (fd < 0)
+		return false;
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
+	    (domain != AF_INET && domain != AF_INET6))
+		return true;
 	len = sizeof(int);
 	if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens)
 		o.how = 0;
 	if (bpf_map_update_elem(w->map, &fd, &o, BPF_NOEXIST) == 0)
 		w->stats->taken_in++;
+	return true;
 }
 
 /* Who it is, once for all its sockets. The pidfd was opened while the folder still showed it: both
@@ -274,7 +286,8 @@ static void walk_fds(struct walk *w, DIR *fds, int dir, uint32_t pid)
 			continue;
 		if (h.pidfd < 0 && !know(w, dir, pid, &h))
 			break; /* it ended */
-		take_in(w, &h, (int)strtol(e->d_name, NULL, 10));
+		if (take_in(w, &h, (int)strtol(e->d_name, NULL, 10)))
+			seen(w, inode);
 	}
 	if (h.pidfd >= 0)
 		close(h.pidfd);
