@@ -1,17 +1,25 @@
-/* bench_packet: ns per packet of the empty path and of the firewall stage, as TSV. The time is the
- * kernel's own (BPF_PROG_TEST_RUN divides by the repetitions); rounds of all cases alternate, and a
- * row has the least, the median and the most of them. The cheapest program of the same type runs
- * beside them (limit), so figures of one run can be compared as ratios.
- *
- *   case  rules  ns_min  ns_median  ns_max  over_limit_ns */
+/* bench_packet: CPU time of one packet in the empty path and in the firewall stage, beside the
+ * cheapest program of the same type (limit). The time is the kernel's own: BPF_PROG_TEST_RUN
+ * divides by the repetitions. For tests/bench/run. */
 #include "harness/rules.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define ROUNDS 9
-#define REPEAT 200000
-#define CASES 7
+#define REPEAT 1000000
+
+static const struct pkt_case {
+	const char *name;
+	uint32_t rules;
+	bool stage; /* the firewall is called */
+	bool hit;   /* the packet is denied and folded */
+} cases[] = {
+	{ "limit", 0, false, false },	   { "empty-path", 0, false, false },
+	{ "no-rules", 0, true, false },	   { "rules-1", 1, true, false },
+	{ "rules-100", 100, true, false }, { "rules-1000", 1000, true, false },
+	{ "denied", 1, true, true },
+};
+#define CASES (sizeof(cases) / sizeof(cases[0]))
 
 static struct t_net *t;
 
@@ -58,72 +66,51 @@ static struct fw_spec *some_rules(uint32_t n)
 	return s;
 }
 
-static int by_value(const void *a, const void *b)
+/* The rules of a case in force, the packet that meets them as its name says; ns of one. */
+static __u32 measure(const struct pkt_case *c)
 {
-	return *(const __u32 *)a < *(const __u32 *)b ? -1 : *(const __u32 *)a > *(const __u32 *)b;
-}
-
-static void measure(void **state)
-{
-	static const uint32_t rules[CASES] = { 0, 0, 0, 1, 100, 1000, 1 };
-	static const char *const names[CASES] = { "limit",	 "empty path", "no rules",
-						  "no match",	 "no match",   "no match",
-						  "deny, folded" };
-	static __u32 ns[CASES][ROUNDS];
-	struct t_frame miss, hit, *frame;
-	int limit = load_limit();
-	int path = bpf_program__fd(t->net->progs.net_ingress);
 	struct net_cidr all;
-	uint64_t gen = 1;
+	struct fw_spec deny = t_rule_udp(1, FW_DENY, KMN_PREVENT, &all, "11.0.0.0/8");
+	struct fw_spec *specs = c->rules ? some_rules(c->rules) : NULL;
+	int path = bpf_program__fd(t->net->progs.net_ingress);
+	struct t_frame frame;
 
-	(void)state;
-	t_udp_from(&miss, 7, 53);
-	hit = miss;
-	for (int round = -1; round < ROUNDS; round++) /* the first warms up */
-		for (int c = 0; c < CASES; c++) {
-			struct fw_spec deny, *specs = rules[c] ? some_rules(rules[c]) : NULL;
-			__u32 got;
-
-			frame = c == CASES - 1 ? &hit : &miss;
-			if (c == CASES - 1) {
-				deny = t_rule_udp(1, FW_DENY, KMN_PREVENT, &all, "11.0.0.0/8");
-				t_stage(t, &deny, 1, ++gen);
-			} else {
-				t_stage(t, specs, rules[c], ++gen);
-			}
-			t_commit(t, gen);
-			t_grace();
-			assert_int_equal(net_stages_fill(t->net), 0);
-			if (c > 1)
-				assert_int_equal(net_stage_put(t->net, NET_STAGE_firewall,
-							       t->fw->progs.fw_tc),
-						 0);
-			if (c) /* what is measured is what it is called */
-				assert_int_equal(t_in(t, frame),
-						 c == CASES - 1 ? TC_ACT_SHOT : TC_ACT_UNSPEC);
-			got = time_one(c ? path : limit, frame);
-			if (round >= 0)
-				ns[c][round] = got;
-			for (uint32_t i = 0; i < rules[c]; i++) {
-				free(specs[i].source.cidr);
-				free(specs[i].destination_port.range);
-			}
-			free(specs);
-		}
-	puts("case\trules\tns_min\tns_median\tns_max\tover_limit_ns");
-	for (int c = 0; c < CASES; c++) {
-		qsort(ns[c], ROUNDS, sizeof(ns[c][0]), by_value);
-		printf("%s\t%u\t%u\t%u\t%u\t%d\n", names[c], rules[c], ns[c][0], ns[c][ROUNDS / 2],
-		       ns[c][ROUNDS - 1], (int)(ns[c][0] - ns[0][0]));
+	t_udp_from(&frame, 7, 53);
+	t_stage(t, c->hit ? &deny : specs, c->rules, 2);
+	t_commit(t, 2);
+	t_grace();
+	for (uint32_t i = 0; i < c->rules; i++) {
+		free(specs[i].source.cidr);
+		free(specs[i].destination_port.range);
 	}
+	free(specs);
+	assert_int_equal(net_stages_fill(t->net), 0);
+	if (c->stage)
+		assert_int_equal(net_stage_put(t->net, NET_STAGE_firewall, t->fw->progs.fw_tc), 0);
+	if (c == cases) /* limit */
+		return time_one(load_limit(), &frame);
+	/* what is measured is what it is called */
+	assert_int_equal(t_in(t, &frame), c->hit ? TC_ACT_SHOT : TC_ACT_UNSPEC);
+	return time_one(path, &frame);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-	t_need_bpf();
-	t_bind_cpu(0);
-	t = t_net_open();
-	measure(NULL);
-	t_net_close(t);
-	return 0;
+	if (argc == 2 && !strcmp(argv[1], "candidates")) {
+		for (size_t i = 0; i < CASES; i++)
+			puts(cases[i].name);
+		return 0;
+	}
+	for (size_t i = 0; argc == 3 && !strcmp(argv[1], "round") && i < CASES; i++) {
+		if (strcmp(argv[2], cases[i].name) != 0)
+			continue;
+		t_need_bpf();
+		t_bind_cpu(0);
+		t = t_net_open();
+		printf("packet\tns\tmin\t%u\n", measure(&cases[i]));
+		t_net_close(t);
+		return 0;
+	}
+	fprintf(stderr, "usage: %s candidates | round CASE\n", argv[0]);
+	return 2;
 }
