@@ -86,7 +86,7 @@ execs_begin() {
 }
 execs_missing() {
 	komainu events --since 5m -n all --kind exec --grep "$execs_text" --json 2>/dev/null |
-		grep -o "$execs_text[0-9]*-" | sed 's/-$//; s/.*-//' | sort -u >"$work/execs-told"
+		grep -o "${execs_text}[0-9]*-" | sed 's/-$//; s/.*-//' | sort -u >"$work/execs-told"
 	sort "$work/execs" | comm -23 - "$work/execs-told" | awk -v from="$execs_from" '$1 > from' |
 		sort -n >"$work/execs-missing"
 }
