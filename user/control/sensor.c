@@ -129,7 +129,7 @@ static void stop_parts(struct sensor *s)
 	}
 }
 
-static void fire_canaries(struct sensor *s)
+void sensor_fire_canaries(struct sensor *s)
 {
 	for (unsigned i = 0; i < s->n_parts; i++)
 		if (s->part[i].self && s->part[i].part->canary)
@@ -167,7 +167,7 @@ static void on_second(void *arg)
 			s->part[i].part->tick(s->part[i].self, now);
 	settle_hooks(s);
 	if (s->ticks % CANARY_EVERY == 0)
-		fire_canaries(s);
+		sensor_fire_canaries(s);
 	sensor_watch_health(s);
 	if (s->ticks % HEARTBEAT_EVERY == 0)
 		sensor_heartbeat(s);
@@ -320,7 +320,7 @@ static int bring_up(struct sensor *s)
 		return r;
 	attach_parts(s);
 	end_takeover(s);
-	fire_canaries(s);
+	sensor_fire_canaries(s);
 	r = loop_every(s->core.loop, 1000, on_second, s);
 	return r < 0 ? kmn_err(r, "sensor: timer") : 0;
 }

@@ -74,15 +74,6 @@ static void load_run(void *arg)
 
 /* ---- in the loop ---- */
 
-static void add_workers(struct worker_stats *sum, const struct worker_stats *w)
-{
-	sum->done += w->done;
-	sum->failed += w->failed;
-	sum->died += w->died;
-	sum->timed_out += w->timed_out;
-	sum->respawns += w->respawns;
-}
-
 static void say_refused(struct sensor *s)
 {
 	s->refused++;
@@ -101,9 +92,7 @@ static void say_committed(struct sensor *s)
 		 (unsigned long long)(s->last.took_ns / NS_PER_MS));
 	sensor_say(s, SENSOR_POLICY_COMMITTED, EVENT_INFO, "policy %s in force, generation %llu",
 		   s->policy->name, (unsigned long long)s->last.gen);
-	for (unsigned i = 0; i < s->n_parts; i++) /* each hook shows that it obeys the new one */
-		if (s->part[i].self && s->part[i].part->canary)
-			s->part[i].part->canary(s->part[i].self);
+	sensor_fire_canaries(s); /* each hook shows that it obeys the new one */
 }
 
 static void commit(struct sensor_load *l)
@@ -133,7 +122,7 @@ static void load_done(void *arg)
 	struct sensor *s = l->s;
 
 	s->load = NULL;
-	add_workers(&s->load_workers, &l->workers);
+	worker_stats_add(&s->load_workers, &l->workers);
 	if (!l->check)
 		commit(l);
 	policy_diag_text(l->diag, false, &text);

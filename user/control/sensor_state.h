@@ -57,6 +57,9 @@ struct sensor {
 	bool settled; /* every tracing link is proven, and the old ones are gone */
 };
 
+/* Harmless acts at every hook that has one; what comes of them arrives later (sensor.c). */
+void sensor_fire_canaries(struct sensor *s);
+
 /* Parse, check, compile, stage, commit, at the start: it waits. text: all diagnostics for a person.
  * 0, or -errno. */
 int sensor_apply(struct sensor *s, struct buf *text, bool colour);

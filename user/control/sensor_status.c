@@ -215,15 +215,10 @@ static void part_json(struct sensor *s, const struct sensor_part *p, struct json
 
 static void workers_json(struct sensor *s, struct json *j)
 {
-	const struct worker_stats *past = &s->load_workers;
 	struct worker_stats w;
 
 	worker_pool_stats(s->core.workers, &w);
-	w.done += past->done;
-	w.failed += past->failed;
-	w.died += past->died;
-	w.timed_out += past->timed_out;
-	w.respawns += past->respawns;
+	worker_stats_add(&w, &s->load_workers);
 	json_object(j, "workers");
 	json_u64(j, "alive", w.alive);
 	json_u64(j, "busy", w.busy);

@@ -1,6 +1,5 @@
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -8,9 +7,8 @@
 #include <unistd.h>
 #include "base/auto.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "core/aside.h"
-
-#define ASIDE_STACK (1024 * 1024) /* musl gives a thread 128 KiB, glibc 8 MiB */
 
 struct aside {
 	struct loop *loop;
@@ -52,24 +50,6 @@ static void on_ended(void *arg, uint32_t events)
 	done(done_arg);
 }
 
-static int start_thread(struct aside *a)
-{
-	pthread_attr_t attr;
-	sigset_t all, old;
-	int r;
-
-	r = -pthread_attr_init(&attr);
-	if (r < 0)
-		return r;
-	(void)pthread_attr_setstacksize(&attr, ASIDE_STACK);
-	(void)sigfillset(&all); /* signals are the loop's */
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = -pthread_create(&a->thread, &attr, aside_main, a);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	(void)pthread_attr_destroy(&attr);
-	return r;
-}
-
 int aside_start(struct loop *loop, void (*run)(void *arg), void (*done)(void *arg), void *arg,
 		struct aside **out)
 {
@@ -82,7 +62,7 @@ int aside_start(struct loop *loop, void (*run)(void *arg), void (*done)(void *ar
 	*a = (struct aside){ .loop = loop, .run = run, .done = done, .arg = arg, .ended = ended };
 	r = loop_watch(loop, ended, EPOLLIN, on_ended, a);
 	if (!r) {
-		r = start_thread(a);
+		r = thread_start(&a->thread, aside_main, a);
 		if (r < 0)
 			loop_unwatch(loop, ended);
 	}

@@ -348,6 +348,15 @@ int worker_pool_start(struct worker_pool *p, uint32_t timeout_ms)
 	}
 }
 
+void worker_stats_add(struct worker_stats *sum, const struct worker_stats *s)
+{
+	sum->done += s->done;
+	sum->failed += s->failed;
+	sum->died += s->died;
+	sum->timed_out += s->timed_out;
+	sum->respawns += s->respawns;
+}
+
 void worker_pool_stats(const struct worker_pool *p, struct worker_stats *s)
 {
 	*s = (struct worker_stats){ .done = p->done,

@@ -87,3 +87,5 @@ struct worker_stats {
 	char trouble[160]; /* why the last worker died; "" = none did */
 };
 void worker_pool_stats(const struct worker_pool *p, struct worker_stats *s);
+/* The counters of another pool, which may be gone, to those of one; not what it is now. */
+void worker_stats_add(struct worker_stats *sum, const struct worker_stats *s);

@@ -1,23 +1,16 @@
 #include "event/printer.h"
 #include <errno.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <time.h>
 #include <unistd.h>
+#include "base/thread.h"
 
 int printer_start(struct printer *p, int fd, void *(*run)(void *arg), void *arg)
 {
-	sigset_t all, old;
-	int r;
-
 	p->fd = fd;
 	atomic_store(&p->quit, false);
-	(void)sigfillset(&all);
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&p->thread, NULL, run, arg);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
-	return -r;
+	return thread_start(&p->thread, run, arg);
 }
 
 bool printer_write(struct printer *p, const char *text, size_t len)

@@ -1,13 +1,13 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "event/writer.h"
 
 #define RETRY_NS NS_PER_S	  /* after a write that failed */
@@ -172,16 +172,11 @@ static void *writer_main(void *arg)
 
 static int start_thread(struct writer *w)
 {
-	sigset_t all, old;
-	int r;
+	int r = thread_start(&w->thread, writer_main, w);
 
-	(void)sigfillset(&all); /* signals are the loop's */
-	(void)pthread_sigmask(SIG_SETMASK, &all, &old);
-	r = pthread_create(&w->thread, NULL, writer_main, w);
-	(void)pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (!r)
 		(void)pthread_setname_np(w->thread, "komainu: store");
-	return -r;
+	return r;
 }
 
 struct writer *writer_new(const struct store_config *c, struct lane *lanes)
