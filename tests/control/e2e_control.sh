@@ -94,6 +94,9 @@ for command in reload "reload --dry-run"; do
 	[ "$(status .policy.generation)" = $((gen + 1)) ] || fail "$command of a bad policy changed the generation"
 done
 [ "$(status .policy.last.ok)" = false ] || fail "status does not know of the refusal"
+grep -q 'p.yaml:4:' "$work/log" && fail "the log has what reload was answered"
+kill -HUP "$sensor_pid" # nobody hears the answer: the log has all of it
+wait_for 10 grep -q 'p.yaml:4:' "$work/log" || fail "SIGHUP with a bad policy logged only: $(tail -5 "$work/log")"
 policy prevent prevent "$work/p.yaml"
 komainu reload --dry-run >"$work/said" 2>&1 || fail "reload --dry-run: $(cat "$work/said")"
 [ "$(status .policy.name)" = control-detect ] || fail "reload --dry-run put a policy in force"

@@ -94,14 +94,15 @@ static void attach_parts(struct sensor *s)
 }
 
 /* Do all parts have what they hang on hooks? One that did not start, or whose programs this kernel
- * refuses, has taken nothing over. */
+ * refuses, has taken nothing over; on a packet hook that failed the old program may still hang,
+ * which without its program array would judge by the fail mode. */
 static bool all_took_over(const struct sensor *s)
 {
 	for (unsigned i = 0; i < s->n_parts; i++)
 		if (!s->part[i].self && s->part[i].status < 0)
 			return false;
 	for (struct hook *h = hook_next(s->core.hooks, NULL); h; h = hook_next(s->core.hooks, h))
-		if (h->required && h->state == HOOK_FAILED && !h->type)
+		if (h->state == HOOK_FAILED && (h->ifindex || (h->required && !h->type)))
 			return false;
 	return true;
 }
@@ -113,9 +114,20 @@ static void end_takeover(struct sensor *s)
 		return;
 	}
 	if (bpfobj_took_over(s->core.bpf))
-		log_warn("sensor: not all parts started: what the sensor before hung into the "
-			 "kernel stays in force");
+		log_warn("sensor: not all hooks were taken over: what the sensor before hung into "
+			 "the kernel stays in force there");
 	bpfobj_keep_previous(s->core.bpf);
+	s->kept = true;
+}
+
+/* A hook that failed at the takeover has been hung since, and is proven. */
+static void end_late_takeover(struct sensor *s)
+{
+	if (!s->kept || !all_took_over(s))
+		return;
+	s->kept = false;
+	log_info("sensor: all hooks are taken over");
+	bpfobj_drop_previous(s->core.bpf);
 }
 
 static void stop_parts(struct sensor *s)
@@ -166,6 +178,7 @@ static void on_second(void *arg)
 		if (s->part[i].self && s->part[i].part->tick)
 			s->part[i].part->tick(s->part[i].self, now);
 	settle_hooks(s);
+	end_late_takeover(s);
 	if (s->ticks % CANARY_EVERY == 0)
 		sensor_fire_canaries(s);
 	sensor_watch_health(s);
@@ -185,7 +198,8 @@ static void on_reload(void *arg)
 {
 	struct sensor *s = arg;
 
-	if (sensor_reload(s, false, NULL, 0) == -EBUSY) /* else logged, and kept for status */
+	/* any other error is logged, and kept for status */
+	if (sensor_reload(s, false, NULL, 0) == -EBUSY)
 		s->load_again = true; /* the files may have changed since they were read */
 }
 
@@ -336,7 +350,7 @@ static void tear_down(struct sensor *s)
 	event_ring_free(s->rings);
 	if (s->tail)
 		(void)event_sink_flush(c->events, FLUSH_MS); /* event_sink_free() tells */
-	event_tail_free(s->tail);
+	s->tail_held = !event_tail_free(s->tail);
 	if (c->events)
 		event_sink_free(c->events);
 	event_live_free(s->live);
@@ -425,6 +439,7 @@ int sensor_run(const struct kmn_roof *roof, const struct sensor_options *o)
 		else
 			log_info("sensor: %u programs and maps taken out of the kernel", removed);
 	}
-	free(s);
+	if (!s->tail_held)
+		free(s);
 	return !r ? CLI_GOOD : r == -EINVAL ? CLI_USAGE : r == -EPERM ? CLI_DENIED : CLI_NO;
 }

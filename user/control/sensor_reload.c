@@ -1,6 +1,7 @@
 /* A policy for a sensor that runs: everything but the commit happens in a thread beside the loop,
  * for a list of a million addresses takes seconds. The thread has workers of its own. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "base/auto.h"
@@ -10,6 +11,8 @@
 #include "control/sensor_state.h"
 #include "core/aside.h"
 #include "event/sensor_kinds.h"
+
+#define LOG_LINES 256 /* of one reload; a diagnostic has up to four */
 
 KMN_AUTO_DEFINE(struct worker_pool *, worker_pool_free)
 
@@ -95,6 +98,25 @@ static void say_committed(struct sensor *s)
 	sensor_fire_canaries(s); /* each hook shows that it obeys the new one */
 }
 
+/* Nobody hears the answer to a SIGHUP: what would stand in it goes to the log, line by line. The
+ * diagnostics are bounded (DIAG_MAX of them), the log by LOG_LINES. */
+static void log_diagnostics(struct policy_diag *d, struct buf *text)
+{
+	const char *at = buf_text(text);
+
+	for (unsigned i = 0; *at && i < LOG_LINES; i++) {
+		size_t len = strcspn(at, "\n");
+
+		if (policy_errors(d))
+			log_error("policy: %.*s", (int)len, at);
+		else
+			log_warn("policy: %.*s", (int)len, at);
+		at += len + (at[len] == '\n');
+	}
+	if (*at)
+		log_warn("policy: and more; komainu reload --dry-run shows all");
+}
+
 static void commit(struct sensor_load *l)
 {
 	struct sensor *s = l->s;
@@ -128,11 +150,24 @@ static void load_done(void *arg)
 	policy_diag_text(l->diag, false, &text);
 	if (l->asked)
 		sensor_answer_outcome(l->asked, l->id, l->status, &l->out, &text);
+	else
+		log_diagnostics(l->diag, &text);
 	load_free(l);
 	if (!s->load_again)
 		return;
 	s->load_again = false;
 	(void)sensor_reload(s, false, NULL, 0); /* logged */
+}
+
+/* Of a load that was to change the policy status shows why it did not. Returns err. */
+static int not_begun(struct sensor *s, bool check, int err)
+{
+	if (check)
+		return err;
+	(void)snprintf(s->last_error, sizeof(s->last_error), "the load could not begin: %s",
+		       strerror(-err));
+	say_refused(s);
+	return err;
 }
 
 int sensor_reload(struct sensor *s, bool check, struct control_socket *asked, uint64_t id)
@@ -144,7 +179,7 @@ int sensor_reload(struct sensor *s, bool check, struct control_socket *asked, ui
 		return -EBUSY;
 	l = calloc(1, sizeof(*l));
 	if (!l)
-		return kmn_err(-ENOMEM, "sensor: load a policy");
+		return not_begun(s, check, kmn_err(-ENOMEM, "sensor: load a policy"));
 	l->s = s;
 	l->check = check;
 	l->asked = asked;
@@ -161,7 +196,7 @@ int sensor_reload(struct sensor *s, bool check, struct control_socket *asked, ui
 		r = aside_start(s->core.loop, load_run, load_done, l, &l->aside);
 	if (r < 0) {
 		load_free(l);
-		return r;
+		return not_begun(s, check, r);
 	}
 	s->load = l;
 	if (!check)

@@ -54,7 +54,9 @@ struct sensor {
 	uint64_t ticks;
 	int exit_code;
 	bool unload, ran;
-	bool settled; /* every tracing link is proven, and the old ones are gone */
+	bool settled;	/* every tracing link is proven, and the old ones are gone */
+	bool kept;	/* what the sensor before left stays until all hooks are taken over */
+	bool tail_held; /* the thread that prints did not end: this must live on */
 };
 
 /* Harmless acts at every hook that has one; what comes of them arrives later (sensor.c). */

@@ -76,14 +76,15 @@ struct event_tail *event_tail_new(const struct event_follow_config *c,
 	return t;
 }
 
-void event_tail_free(struct event_tail *t)
+bool event_tail_free(struct event_tail *t)
 {
 	if (!t)
-		return;
+		return true;
 	atomic_store(&t->ending, true);
 	if (!printer_end(&t->printer))
-		return;
+		return false;
 	event_follow_close(t->follow);
 	buf_free(&t->line);
 	free(t);
+	return true;
 }

@@ -11,5 +11,6 @@ struct event_tail;
 /* From here on. fd: borrowed. c: its match is called in the thread. NULL and errno, logged. */
 struct event_tail *event_tail_new(const struct event_follow_config *c,
 				  const struct event_kinds *kinds, int fd);
-/* Prints what is in the store now, up to two seconds, and ends. Flush the sink before it. */
-void event_tail_free(struct event_tail *t);
+/* Prints what is in the store now, up to two seconds, and ends. Flush the sink before it. False:
+ * the reader or the store still holds the thread; c->arg and kinds must live on. */
+bool event_tail_free(struct event_tail *t);
