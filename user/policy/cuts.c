@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "core/connections.h"
+#include "policy/transaction.h"
 
 #define RULES_MAX 8 /* rules of one module that are named */
 
@@ -35,7 +36,7 @@ static void warn_of_module(const struct kmn_module *m, const void *plan,
 	struct cut cut[RULES_MAX] = { 0 };
 	unsigned cuts = 0;
 
-	for (unsigned i = 0; i < n; i++) {
+	for (unsigned i = 0; i < n && !policy_cancelled(); i++) {
 		const char *rule = m->cuts(plan, &open[i]);
 		unsigned k = 0;
 

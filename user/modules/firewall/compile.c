@@ -4,6 +4,7 @@
 #include <string.h>
 #include "base/auto.h"
 #include "modules/firewall/firewall.h"
+#include "policy/transaction.h"
 
 KMN_AUTO_DEFINE(struct fw_plan *, fw_plan_free)
 
@@ -170,6 +171,8 @@ static int compile_into(struct fw_plan *plan, const struct policy *policy,
 		r = read_rules(policy, rules, d, lists, plan);
 	if (!r && policy_errors(d) != before)
 		return -EINVAL;
+	if (!r && policy_cancelled())
+		return -ECANCELED;
 	if (!r)
 		r = fw_tables_build(&plan->t, plan->specs, plan->n_specs, &why);
 	if (!r)
