@@ -640,9 +640,31 @@ static void random_records_never_break_a_small_table(void **state)
 
 #define CASE(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define SMALL(f) cmocka_unit_test_setup_teardown(f, setup_small, teardown)
+static void a_process_is_called_by_its_file_or_else_by_its_first_argument(void **state)
+{
+	static const struct {
+		const char *exe, *args;
+		uint32_t len;
+		const char *name;
+	} of[] = { { "/usr/bin/curl", "wget\0x", 6, "curl" },
+		   { NULL, "/sbin/init\0splash", 17, "init" },
+		   { NULL, "a/", 2, "a/" },
+		   { NULL, "", 1, "?" },
+		   { NULL, NULL, 0, "?" } };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(of) / sizeof(*of); i++) {
+		struct process_view p = { .exe = text_of(of[i].exe),
+					  .args = { of[i].args, of[i].len } };
+
+		assert_true(text_is(process_name(&p), of[i].name));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_process_is_called_by_its_file_or_else_by_its_first_argument),
 		CASE(an_exec_names_executable_arguments_and_parents),
 		CASE(a_chain_has_six_at_most),
 		CASE(an_unknown_parent_ends_the_chain_with_its_pid),

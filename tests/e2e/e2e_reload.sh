@@ -1,12 +1,12 @@
 #!/bin/bash
 # Reload under packet load: no packet is judged by a mixture of two policies, and none goes unjudged.
-# A policy with errors in between changes nothing. KMN_SOAK=1: 500 reloads.
+# A policy with errors in between changes nothing. KMN_SOAK=1: 1,000 reloads.
 . "$(dirname "$0")/../harness/sensor.sh"
 . "$(dirname "$0")/policy_ab.sh"
 n=50
 [ "${ROW:-host}" = host ] || n=10 # the same code as another build
 [ -z "${KOMAINU_VM:-}" ] || n=4  # emulated: a start takes seconds
-[ -z "${KMN_SOAK:-}" ] || n=500
+[ -z "${KMN_SOAK:-}" ] || n=1000
 
 in_peer true && "$BUILD/tests/e2e/tool_load" "$ns_peer" "$ns_host" 1 >"$work/load"
 [ $? = 1 ] && read -r sent leaked _ <"$work/load" && [ "$leaked" = "$sent" ] ||

@@ -32,6 +32,10 @@ struct process_view {
 	struct text user;	    /* name of uid on the host, may be absent */
 };
 
+/* What a person calls it: the last part of the executable's path, or, where that could not be read,
+ * of the first argument, which is the process's own word; "?" when neither is known. */
+struct text process_name(const struct process_view *p);
+
 #define PROCESS_CHAIN 6 /* the process and up to five ancestors go with an event */
 struct process_chain {
 	struct process_view p[PROCESS_CHAIN];

@@ -101,3 +101,12 @@ bool process_describe(struct process_table *t, uint32_t pid, uint64_t start_ns, 
 		e = parent;
 	}
 }
+
+struct text process_name(const struct process_view *p)
+{
+	struct text first = { p->args.p,
+			      p->args.len ? (uint32_t)strnlen(p->args.p, p->args.len) : 0 };
+	struct text name = text_base(p->exe.len ? p->exe : first);
+
+	return name.len ? name : text_of("?");
+}

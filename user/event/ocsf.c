@@ -64,15 +64,6 @@ static void container(struct json *j, const struct container_view *c)
 	json_end(j);
 }
 
-static struct text base_name(struct text path)
-{
-	const char *slash = path.len ? memrchr(path.p, '/', path.len) : NULL;
-
-	if (!slash || slash + 1 == path.p + path.len)
-		return path;
-	return (struct text){ slash + 1, path.len - (uint32_t)(slash + 1 - path.p) };
-}
-
 /* cmd_line wants one string: arguments with a blank between them. The list stands in unmapped. */
 static void command_line(struct json *j, const char *key, struct text args)
 {
@@ -98,7 +89,7 @@ static void file(struct json *j, const struct process_view *p)
 	if (!p->exe.len)
 		return;
 	json_object(j, "file");
-	json_text(j, "name", base_name(p->exe));
+	json_text(j, "name", text_base(p->exe));
 	json_text(j, "path", p->exe);
 	json_u64(j, "type_id", 1); /* regular file */
 	if (p->exe_id.ino)
@@ -119,7 +110,7 @@ static void process_members(struct json *j, const struct event *ev, const struct
 		json_u64(j, "created_time", wall_ms(ev, p->start_ns));
 	}
 	if (p->exe.len)
-		json_text(j, "name", base_name(p->exe));
+		json_text(j, "name", text_base(p->exe));
 	command_line(j, "cmd_line", p->args);
 	if (brief) {
 		optional_text(j, "path", p->exe);

@@ -99,28 +99,15 @@ void event_add_args(struct buf *out, struct text args, uint32_t max)
 		buf_printf(out, " ...(+%u bytes)", args.len - shown);
 }
 
-static struct text base_name(struct text path)
-{
-	const char *slash = path.p ? memrchr(path.p, '/', path.len) : NULL;
-
-	if (!slash || slash + 1 == path.p + path.len)
-		return path;
-	return (struct text){ slash + 1, path.len - (uint32_t)(slash + 1 - path.p) };
-}
-
 void event_add_who(const struct event *ev, struct buf *out)
 {
 	const struct container_view *c = &ev->who.container;
 
 	for (uint32_t i = 0; i < ev->who.n; i++) {
 		const struct process_view *p = &ev->who.p[i];
-		struct text name = base_name(p->exe);
 
 		buf_puts(out, i ? " < " : "  [");
-		if (name.len)
-			add_cut(out, name, 40);
-		else
-			buf_puts(out, "?");
+		add_cut(out, process_name(p), 40);
 		buf_printf(out, "(%u)", p->pid);
 		if (!i && p->user.p) {
 			buf_putc(out, ' ');

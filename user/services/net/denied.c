@@ -135,26 +135,16 @@ static void add_protocol(const struct event *ev, struct buf *out)
 		buf_printf(out, " protocol %" PRIu64, f->u);
 }
 
-/* The last part of the executable's path, "?" for a process of which nothing is known. */
 static void add_who(const struct event *ev, struct buf *out)
 {
 	const struct process_view *p = &ev->who.p[0];
-	const char *slash;
-	struct text exe;
+	struct text name;
 
 	if (!ev->who.n || !p->pid)
 		return;
-	exe = p->exe;
-	slash = exe.p ? memrchr(exe.p, '/', exe.len) : NULL;
-	if (slash) {
-		exe.len -= (uint32_t)(slash + 1 - exe.p);
-		exe.p = slash + 1;
-	}
 	buf_puts(out, ev->via == EVENT_VIA_LISTENER ? " for " : " by ");
-	if (exe.len)
-		buf_add_safe(out, exe.p, exe.len);
-	else
-		buf_puts(out, "?");
+	name = process_name(p);
+	buf_add_safe(out, name.p, name.len);
 	buf_printf(out, "[%u]", p->pid);
 }
 
