@@ -122,6 +122,16 @@ int bpfobj_attach_tc(struct bpfobj *b, struct hook *h, struct bpf_program *prog,
 	return 0;
 }
 
+bool bpfobj_tc_hangs(struct bpfobj *b, const struct hook *h, struct bpf_program *prog)
+{
+	int fd = bpf_program__fd(prog);
+
+	if (b->kernel->has[KERNEL_TCX])
+		return hangs_at(h->ifindex,
+				(enum bpf_attach_type)(h->egress ? TCX_EGRESS : TCX_INGRESS), fd);
+	return tcfilter_has(h->ifindex, h->egress, BPFOBJ_TC_HANDLE, BPFOBJ_TC_PRIORITY);
+}
+
 int bpfobj_attach_cgroup(struct bpfobj *b, struct hook *h, struct bpf_program *prog, int cgroup_fd)
 {
 	return place_link(b, h, "cgroup", bpf_program__fd(prog), cgroup_fd,

@@ -45,6 +45,9 @@ bool bpfobj_took_over(const struct bpfobj *b);	  /* a previous instance was foun
  * type, survives) or marks it failed with the reason. 0, or -errno. */
 int bpfobj_attach_tc(struct bpfobj *b, struct hook *h, struct bpf_program *prog, int ifindex,
 		     bool egress);
+/* Is it still where that put it? Nobody but the kernel knows. No answer: as far as we know it is.
+ */
+bool bpfobj_tc_hangs(struct bpfobj *b, const struct hook *h, struct bpf_program *prog);
 int bpfobj_attach_cgroup(struct bpfobj *b, struct hook *h, struct bpf_program *prog, int cgroup_fd);
 /* tp_btf, raw_tp, fentry, lsm, fmod_ret: the new link beside the old one ... */
 int bpfobj_attach_trace(struct bpfobj *b, struct hook *h, struct bpf_program *prog);

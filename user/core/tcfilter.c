@@ -57,6 +57,16 @@ int tcfilter_set(int ifindex, bool egress, unsigned handle, unsigned priority, i
 	return bpf_tc_attach(&hook, &opts);
 }
 
+bool tcfilter_has(int ifindex, bool egress, unsigned handle, unsigned priority)
+{
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,
+		    .attach_point = egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = priority);
+	int r = bpf_tc_query(&hook, &opts);
+
+	return r != -ENOENT && r != -EINVAL; /* the latter: there is no qdisc */
+}
+
 int tcfilter_remove(int ifindex, bool egress, unsigned handle, unsigned priority)
 {
 	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = ifindex,

@@ -13,6 +13,7 @@
 #include "services/net/net.h"
 #include "services/net/net_self.h"
 #include "services/net/owners.h"
+#include "services/net/place.h"
 
 KMN_AUTO_DEFINE(struct net_bpf *, net_bpf__destroy)
 
@@ -48,7 +49,7 @@ int net_stage_set(struct kmn_core *core, enum net_stage stage, struct bpf_progra
 }
 
 /* ---- interfaces ---- */
-static void tell_listeners(uint32_t ifindex, const char *name)
+void net_tell_listeners(uint32_t ifindex, const char *name)
 {
 	for (unsigned i = 0; i < NET_LISTENERS_MAX; i++)
 		if (listeners[i].fn)
@@ -69,111 +70,6 @@ int net_on_link(net_link_fn *fn, void *arg)
 	return fn ? -ENOSPC : 0;
 }
 
-static void link_off(struct net_link *l)
-{
-	uint32_t key = l->ifindex;
-
-	if (l->in) {
-		bpfobj_detach(self->core->bpf, l->in);
-		hook_remove(self->core->hooks, l->in->key);
-	}
-	if (l->out) {
-		bpfobj_detach(self->core->bpf, l->out);
-		hook_remove(self->core->hooks, l->out->key);
-	}
-	l->in = l->out = NULL;
-	l->in_on = l->out_on = false;
-	l->nonce = 0;
-	l->on = false;
-	(void)bpf_map_delete_elem(bpf_map__fd(self->skel->maps.net_ifs), &key); /* or never there */
-}
-
-static void name_hook(const struct net_link *l, struct hook *h, bool egress)
-{
-	if (h)
-		(void)snprintf(h->name, sizeof(h->name), "tc/%s/%s", l->name,
-			       egress ? "egress" : "ingress");
-}
-
-/* Its pin bears the namespace and the index, which an interface keeps for life, and not the name.
- */
-static struct hook *hang(struct net_link *l, bool egress, bool *on)
-{
-	char key[sizeof(((struct hook *)0)->key)];
-	struct hook *h;
-
-	(void)snprintf(key, sizeof(key), "tc/%lu/%u/%s", (unsigned long)self->netns, l->ifindex,
-		       egress ? "egress" : "ingress");
-	h = hook_get(self->core->hooks, KMN_SVC_net, key);
-	if (!h)
-		return NULL;
-	name_hook(l, h, egress);
-	h->required = l->up;
-	*on = bpfobj_attach_tc(self->core->bpf, h,
-			       egress ? self->skel->progs.net_egress
-				      : self->skel->progs.net_ingress,
-			       (int)l->ifindex, egress) == 0; /* the reason of a no is in h */
-	return h;
-}
-
-static void put_facts(struct net_link *l, bool pod)
-{
-	struct net_if fact = { .zone = pod ? l->ifindex : 0,
-			       .flags = (net_links_is_l3(l->type) ? NET_IF_L3 : 0U) |
-					(pod ? NET_IF_POD : 0U) };
-	uint32_t key = l->ifindex;
-	int r = bpf_map_update_elem(bpf_map__fd(self->skel->maps.net_ifs), &key, &fact, BPF_ANY);
-
-	if (r < 0)
-		(void)kmn_err(r, "net: %s: facts", l->name);
-	l->pod = pod;
-}
-
-/* What leaves by lo comes in by it: judged once. */
-static bool hangs_out(const struct net_link *l)
-{
-	return strcmp(l->name, "lo") != 0;
-}
-
-/* The facts stand before the first packet is judged by them. */
-static void link_on(struct net_link *l, bool pod)
-{
-	put_facts(l, pod);
-	tell_listeners(l->ifindex, l->name);
-	l->on = true;
-	l->in = hang(l, false, &l->in_on);
-	if (hangs_out(l))
-		l->out = hang(l, true, &l->out_on);
-}
-
-/* Once more, which changes nothing where it still hangs. Failed is failed until a canary proves it.
- */
-static void hang_back(struct net_link *l, struct hook *h, bool egress, bool *on)
-{
-	char why[sizeof(h->why)];
-	bool failed;
-
-	if (!h)
-		return;
-	failed = h->state == HOOK_FAILED;
-	memcpy(why, h->why, sizeof(why));
-	(void)hang(l, egress, on);
-	if (!failed || h->state != HOOK_ATTACHED)
-		return;
-	h->state = HOOK_FAILED;
-	memcpy(h->why, why, sizeof(why));
-}
-
-static void link_again(struct net_link *l)
-{
-	put_facts(l, l->pod);
-	tell_listeners(l->ifindex, l->name);
-	hang_back(l, l->in, false, &l->in_on);
-	hang_back(l, l->out, true, &l->out_on);
-	self->hung_again++;
-	net_canaries_send(l);
-}
-
 /* Hang on it, or take out, as the patterns say. What hangs already stays as it is in the kernel. */
 static void link_place(struct net_link *l)
 {
@@ -182,13 +78,13 @@ static void link_place(struct net_link *l)
 
 	if (!self->attached)
 		return;
-	if (l->on && (!on || hangs_out(l) != !!l->out))
-		link_off(l);
+	if (l->on && (!on || net_place_has_egress(l) != !!l->out))
+		net_place_off(l);
 	if (on && l->on && pod != l->pod)
-		put_facts(l, pod);
+		net_place_facts(l, pod);
 	if (!on || l->on)
 		return;
-	link_on(l, pod);
+	net_place_on(l, pod);
 	if (self->canaries)
 		net_canaries_send(l);
 }
@@ -197,9 +93,8 @@ static void link_place(struct net_link *l)
 static void link_renamed(struct net_link *l)
 {
 	if (l->on) {
-		name_hook(l, l->in, false);
-		name_hook(l, l->out, true);
-		tell_listeners(l->ifindex, l->name);
+		net_place_renamed(l);
+		net_tell_listeners(l->ifindex, l->name);
 	}
 	link_place(l);
 }
@@ -221,8 +116,8 @@ static void on_change(void *arg, struct net_link *l, enum net_link_change what)
 		break;
 	case NET_LINK_GONE:
 		if (l->on)
-			link_off(l);
-		tell_listeners(l->ifindex, NULL);
+			net_place_off(l);
+		net_tell_listeners(l->ifindex, NULL);
 		break;
 	}
 }
@@ -351,59 +246,6 @@ static int load(struct net_self *s)
 	return r;
 }
 
-#define AGAIN_MIN_NS (5 * NS_PER_S)
-#define AGAIN_MAX_NS (60 * NS_PER_S)
-#define AGAIN_LINKS 64 /* in one tick */
-
-static bool failed(const struct hook *h)
-{
-	return h && h->state == HOOK_FAILED;
-}
-
-/* Has it failed, and is it time to try? Not in the tick that finds it: the event that tells of the
- * fault comes between. */
-static bool again_due(struct net_link *l, uint64_t now_ns)
-{
-	if (l->doubted)
-		return true;
-	if (!l->up || l->nonce) /* nothing to be had there, or an answer is on its way */
-		return false;
-	if (!failed(l->in) && !failed(l->out)) {
-		if (l->again_ns && l->wait_ns)
-			log_info("net: %s: the programs are in their places again", l->name);
-		l->again_ns = l->wait_ns = 0;
-		return false;
-	}
-	if (!l->again_ns)
-		l->again_ns = now_ns + NS_PER_S / 2;
-	return now_ns >= l->again_ns;
-}
-
-/* What somebody took out (a qdisc deleted, a link detached), or the kernel refused for a while, is
- * hung again, ever more seldom as long as no canary proves it. */
-static void hang_failed(uint64_t now_ns)
-{
-	unsigned n = 0;
-
-	for (struct net_link *l = NULL; (l = net_links_next(l)) && n < AGAIN_LINKS;) {
-		if (!l->on || !again_due(l, now_ns))
-			continue;
-		n++;
-		if (!l->doubted) {
-			if (!l->wait_ns)
-				log_warn("net: %s: its programs are hung again until a canary "
-					 "passes",
-					 l->name);
-			l->wait_ns = !l->wait_ns		     ? AGAIN_MIN_NS
-				     : l->wait_ns < AGAIN_MAX_NS / 2 ? 2 * l->wait_ns
-								     : AGAIN_MAX_NS;
-			l->again_ns = now_ns + l->wait_ns;
-		}
-		l->doubted = false;
-		link_again(l);
-	}
-}
-
 static void net_stop(void *arg);
 
 static int net_start(struct kmn_core *core, void **out)
@@ -464,7 +306,7 @@ static void net_tick(void *arg, uint64_t now_ns)
 	s->flushed_ns = now_ns;
 	net_told_flush(&s->told);
 	net_names_flushed();
-	hang_failed(now_ns);
+	net_place_tick(now_ns);
 }
 
 static void net_stop(void *arg)

@@ -3,7 +3,7 @@
 #include "core/module.h"
 #include "services/net/told.h"
 
-/* The service from the inside: net.c, net_status.c and the tests' harness. */
+/* The service from the inside: net.c, place.c, net_status.c and the tests' harness. */
 struct net_bpf;
 
 struct net_self {
@@ -29,7 +29,8 @@ int net_stages_fill(struct net_bpf *skel);
 void net_folds_of(const struct net_bpf *skel, struct net_folds *f);
 unsigned net_patterns(void); /* of interfaces, that modules have asked for */
 struct net_link;
-void net_canaries_send(struct net_link *only); /* NULL: all that programs hang on */
+void net_tell_listeners(uint32_t ifindex, const char *name); /* name NULL: it went */
+void net_canaries_send(struct net_link *only);		     /* NULL: all that programs hang on */
 
 /* net_status.c */
 unsigned net_probe(const struct kernel *k, struct kmn_ability *out);
