@@ -22,7 +22,6 @@ judged() { load && [ "$leaked" = 0 ]; }
 unjudged() { load && [ "$leaked" = "$sent" ]; }
 states() { komainu status --json | jq -c '[.parts[].hooks[] | select(.name | startswith("tc/kmn0/")) | .state]'; }
 proven() { [ "$(states)" = '["proven","proven"]' ]; }
-degraded() { states | grep -q failed; }
 take_out() { # DIRECTION
 	local pin
 	pin=$(echo "$pins"/links/tc:*:"$1")
@@ -34,6 +33,7 @@ sensor_start "$work/policy.yaml"
 wait_for 10 proven || fail "not proven: $(komainu status)"
 judged || fail "packets are not judged: $(cat "$work/load")"
 
+kill -STOP "$sensor_pid" # else it would be quicker than the load that shows the gap
 if [ -z "$(find "$pins/links" -name 'tc:*')" ]; then
 	tc -n "$ns_host" qdisc del dev kmn0 clsact || fail "no qdisc"
 else
@@ -41,8 +41,12 @@ else
 	take_out egress
 fi
 unjudged || fail "judged though nothing hangs there"
-wait_for 5 degraded || fail "status does not show it: $(komainu status)"
-wait_for 8 proven || fail "not hung again: $(komainu status)"
+kill -CONT "$sensor_pid"
+for direction in ingress egress; do
+	wait_for 15 grep -q "tc/kmn0/$direction: somebody took the program out" "$work/log" || fail "$direction: not missed"
+done
+back() { grep -q 'kmn0: the programs are in their places again' "$work/log" && proven; }
+wait_for 15 back || fail "not hung again: $(komainu status)"
 judged || fail "packets are not judged: $(cat "$work/load")"
 [ "$(grep -c 'hung again' "$work/log")" = 1 ] || fail "told $(grep -c 'hung again' "$work/log") times, not once"
 hung() { komainu status --json | jq '[.. | .hung_again? // empty] | add'; }

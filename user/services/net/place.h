@@ -1,7 +1,8 @@
 #pragma once
 #include "services/net/links.h"
 
-/* The programs on the interfaces: hung, looked after, and hung again when somebody took them out. */
+/* The programs on the interfaces: hung, looked after, and hung again when somebody took them out.
+ */
 
 /* Hang them. The facts stand before the first packet is judged by them. */
 void net_place_on(struct net_link *l, bool pod);
