@@ -14,7 +14,7 @@ in_peer true && "$BUILD/tests/e2e/tool_load" "$ns_peer" "$ns_host" 1 >"$work/loa
 
 sensor_start "$work/policy.yaml"
 printf 'version: 1\nname: bad\nmode: prevent\nmodules: {firewall: {rules: [{name: x, action: dney}]}}\n' >"$work/bad.yaml"
-load_start 3600 # ended below
+load_start 36000 # ended below
 for ((i = 1; i <= n; i++)); do
 	flip
 	if ((i % 10 == 0)); then # by signal

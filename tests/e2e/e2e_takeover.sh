@@ -117,7 +117,7 @@ upgrade() { # to the other ABI, which adopts nothing, and back
 	fi
 	execs_lossy
 }
-load_start 3600 # ended below
+load_start 36000 # ended below
 for how in restart kill_start upgrade; do
 	for ((i = 1; i <= n; i++)); do
 		flip
