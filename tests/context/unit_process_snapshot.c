@@ -213,16 +213,14 @@ static void another_start_of_the_pid_is_another_process(void **state)
 	end(pid);
 }
 
-static void the_credentials_in_proc_are_those_of_a_record(void **state)
+/* ours, as a record tells them */
+static struct process_who who_we_are(struct process_table *t)
 {
-	struct process_table *t = snapshot_of(&proc);
 	struct process_who w = { .pid = (uint32_t)getpid(), .time_ns = clock_boot_ns() };
-	struct process_late late;
 	unsigned long long caps = 0;
 	char line[256];
 	FILE *f = fopen("/proc/self/status", "re");
 
-	(void)state;
 	assert_non_null(f);
 	while (fgets(line, sizeof(line), f))
 		if (sscanf(line, "CapEff: %llx", &caps) == 1)
@@ -232,8 +230,30 @@ static void the_credentials_in_proc_are_those_of_a_record(void **state)
 	w.start_ns = chain.p[0].start_ns;
 	w.creds = (struct process_creds){ caps,	     caps,     getuid(),  geteuid(),
 					  geteuid(), getgid(), getegid(), chain.p[0].login_uid };
+	return w;
+}
+
+static void the_credentials_in_proc_are_those_of_a_record(void **state)
+{
+	struct process_table *t = snapshot_of(&proc);
+	struct process_who w = who_we_are(t);
+	struct process_late late;
+
+	(void)state;
 	assert_true(process_exit(t, &w, &late));
 	assert_false(late.creds);
+	process_table_free(t);
+}
+
+/* Between two sensors somebody changed them: the snapshot shows it, and then the ring is read. */
+static void a_change_that_proc_shows_already_is_told_by_its_record_once(void **state)
+{
+	struct process_table *t = snapshot_of(&proc);
+	struct process_who w = who_we_are(t);
+
+	(void)state;
+	assert_true(process_cred(t, &w));
+	assert_false(process_cred(t, &w));
 	process_table_free(t);
 }
 
@@ -402,6 +422,7 @@ int main(void)
 		cmocka_unit_test(the_first_record_brings_the_exact_start),
 		cmocka_unit_test(another_start_of_the_pid_is_another_process),
 		cmocka_unit_test(the_credentials_in_proc_are_those_of_a_record),
+		cmocka_unit_test(a_change_that_proc_shows_already_is_told_by_its_record_once),
 		cmocka_unit_test(executables_without_a_name_are_marked),
 		cmocka_unit_test(long_arguments_are_cut_and_marked),
 		cmocka_unit_test(what_records_have_told_is_kept),

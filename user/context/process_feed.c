@@ -12,6 +12,7 @@ static void set_creds(struct process_entry *e, const struct process_creds *creds
 {
 	e->creds = *creds;
 	e->bits |= PROCESS_BIT_CREDS;
+	e->bits &= (uint8_t)~PROCESS_BIT_CREDS_SHOWN;
 }
 
 static void tell_late(struct process_table *t, const struct process_entry *e,
@@ -212,8 +213,9 @@ bool process_exit(struct process_table *t, const struct process_who *who, struct
 bool process_cred(struct process_table *t, const struct process_who *who)
 {
 	struct process_entry *e = find_or_make(t, who);
+	bool told = e->bits & PROCESS_BIT_CREDS && !(e->bits & PROCESS_BIT_CREDS_SHOWN);
 
-	if (e->bits & PROCESS_BIT_CREDS && same_creds(&e->creds, &who->creds)) {
+	if (told && same_creds(&e->creds, &who->creds)) {
 		t->stats.doubles++;
 		return false;
 	}

@@ -12,8 +12,10 @@ enum process_bit {
 	PROCESS_BIT_TICKS = 1,	   /* start_ns is the tick that /proc showed: rounded down */
 	PROCESS_BIT_FORK_SEEN = 2, /* these were told, so a second one is a double */
 	PROCESS_BIT_EXIT_SEEN = 4,
-	PROCESS_BIT_CREDS = 8,	/* creds are known */
-	PROCESS_BIT_STALE = 16, /* an exec was missed: image was dropped */
+	PROCESS_BIT_CREDS = 8,	      /* creds are known */
+	PROCESS_BIT_STALE = 16,	      /* an exec was missed: image was dropped */
+	PROCESS_BIT_CREDS_SHOWN = 32, /* creds are those of /proc: the record of a change to them
+					 may still be in the ring */
 };
 
 /* What an exec made: shared by a process and all that it forks. In a block, followed by its texts:

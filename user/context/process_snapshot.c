@@ -228,7 +228,7 @@ static void keep(struct snap *s, const struct process_exec *x)
 		return;
 	}
 	e = process_make(s->t, who->pid, who->start_ns, who->start_ns, NULL);
-	e->bits = PROCESS_BIT_CREDS | (s->exact ? 0 : PROCESS_BIT_TICKS);
+	e->bits = PROCESS_BIT_CREDS | PROCESS_BIT_CREDS_SHOWN | (s->exact ? 0 : PROCESS_BIT_TICKS);
 	e->source = PROCESS_SNAPSHOT;
 	e->ppid = who->ppid;
 	e->parent_start_ns = who->parent_start_ns;
