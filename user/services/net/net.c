@@ -288,8 +288,8 @@ static int net_attach(void *arg)
 	if (!s->skel)
 		return 0;
 	s->attached = true;
-	net_owners_attach(s->core);
 	net_accept_attach(s->core);
+	net_owners_attach(s->core); /* takes in what was accepted before that one stood there */
 	for (struct net_link *l = NULL; (l = net_links_next(l));)
 		link_place(l);
 	return 0;
