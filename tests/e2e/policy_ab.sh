@@ -2,7 +2,7 @@
 # verdict for one of tool_load's two flows. Q (10.9.0.1 -> 7001) is denied by both, but A's rule has
 # another place in the bit vectors than B's: sets of A with bitmaps of B let it pass. R (10.9.0.2 ->
 # 7002) passes in both, in A for its address and in B for its port: B's addresses with A's ports deny it.
-# Both deny what tool_owners sends to 10.9.0.128 and the 63 addresses above it.
+# Both deny what tool_owners sends to 10.9.0.64 and the 127 addresses above it.
 mkdir -p "$work/etc"
 cat >"$work/a.yaml" <<'A'
 version: 1
@@ -14,7 +14,7 @@ modules:
     interfaces: ["kmn0"]
     rules:
       - {name: a-deny, action: deny, direction: incoming, protocol: udp, source: 10.9.0.1, destination_port: [7001, 7002]}
-      - {name: a-owned, action: deny, direction: outgoing, protocol: udp, destination: 10.9.0.128/25, destination_port: 7100}
+      - {name: a-owned, action: deny, direction: outgoing, protocol: [udp, tcp], destination: 10.9.0.64-10.9.0.191, destination_port: 7100}
 A
 cat >"$work/b.yaml" <<'B'
 version: 1
@@ -31,7 +31,7 @@ modules:
       - {name: b-4, action: deny, priority: 2, direction: incoming, protocol: udp, destination: 192.0.2.0/24}
       - {name: b-5, action: allow, priority: 1, direction: incoming, protocol: udp, source: 192.0.2.7, source_port: 13}
       - {name: b-deny, action: deny, direction: incoming, protocol: [udp, tcp], source: 10.9.0.0/30, destination_port: 7001}
-      - {name: b-owned, action: deny, direction: outgoing, protocol: udp, destination: 10.9.0.128/26, destination_port: 7000-7100}
+      - {name: b-owned, action: deny, direction: outgoing, protocol: [udp, tcp], destination: [10.9.0.64/26, 10.9.0.128/26], destination_port: 7000-7100}
 B
 ln -sf "$work/a.yaml" "$work/policy.yaml"
 flip() { # the other policy behind the name
@@ -42,7 +42,7 @@ flip() { # the other policy behind the name
 }
 # load_start SECONDS / load_end: tool_load in the background; its numbers must show no leak, no loss
 load_start() {
-	"$BUILD/tests/e2e/tool_load" "$ns_peer" "$ns_host" "$1" >"$work/load" 2>&1 &
+	${KOMAINU_VM:+nice -n 19} "$BUILD/tests/e2e/tool_load" "$ns_peer" "$ns_host" "$1" >"$work/load" 2>&1 &
 	load_pid=$!
 }
 load_end() {
