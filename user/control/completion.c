@@ -40,8 +40,8 @@ static int is_value_char(int c)
 
 static void take_word(struct completion_args *out, const char *word, size_t len)
 {
-	if (len > 1 && word[0] == '-' && out->options < COMPLETION_ITEMS &&
-	    len < sizeof(out->option[0].text)) {
+	if (len > 1 && word[0] == '-' && all_of(word, len, is_word_char) &&
+	    out->options < COMPLETION_ITEMS && len < sizeof(out->option[0].text)) {
 		memcpy(out->option[out->options].text, word, len);
 		out->option[out->options++].text[len] = 0;
 	} else if (word[0] != '-' && all_of(word, len, is_word_char) &&
