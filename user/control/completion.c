@@ -40,12 +40,14 @@ static int is_value_char(int c)
 
 static void take_word(struct completion_args *out, const char *word, size_t len)
 {
-	if (len > 1 && word[0] == '-' && all_of(word, len, is_word_char) &&
-	    out->options < COMPLETION_ITEMS && len < sizeof(out->option[0].text)) {
+	bool plain = all_of(word, len, is_word_char);
+
+	if (plain && len > 1 && word[0] == '-' && out->options < COMPLETION_ITEMS &&
+	    len < sizeof(out->option[0].text)) {
 		memcpy(out->option[out->options].text, word, len);
 		out->option[out->options++].text[len] = 0;
-	} else if (word[0] != '-' && all_of(word, len, is_word_char) &&
-		   out->words < COMPLETION_ITEMS && len < sizeof(out->word[0])) {
+	} else if (plain && word[0] != '-' && out->words < COMPLETION_ITEMS &&
+		   len < sizeof(out->word[0])) {
 		memcpy(out->word[out->words], word, len);
 		out->word[out->words++][len] = 0;
 	} else if (is_file_name(word, len)) {
