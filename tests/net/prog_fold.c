@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "tests/net/other.skel.h"
 
-#define RUNS 20000 /* of each thread */
+#define FLUSHES 20 /* while the floods go on */
 
 static struct t_net *t;
 static struct net_cidr cidr;
@@ -32,8 +32,9 @@ static int teardown(void **state)
 
 struct flood {
 	pthread_t thread;
-	uint32_t cpu, sources, runs;
-	_Atomic bool done;
+	uint32_t cpu, sources;
+	_Atomic uint32_t runs;
+	_Atomic bool stop;
 };
 
 static void *flood(void *arg)
@@ -42,19 +43,23 @@ static void *flood(void *arg)
 	struct t_frame f;
 
 	t_bind_cpu(fl->cpu);
-	for (uint32_t i = 0; i < fl->runs; i++) {
-		t_udp_from(&f, i % fl->sources, 53);
+	while (!fl->stop) {
+		t_udp_from(&f, fl->runs++ % fl->sources, 53);
 		assert_int_equal(t_in(t, &f), TC_ACT_SHOT);
 	}
-	fl->done = true;
 	return NULL;
 }
 
-static void start(struct flood *fl, uint32_t cpu, uint32_t sources, uint32_t runs)
+static uint32_t shots(const struct flood *fl, uint32_t source)
+{
+	return fl->runs / fl->sources + (source < fl->runs % fl->sources);
+}
+
+static void start(struct flood *fl, uint32_t cpu, uint32_t sources)
 {
 	unsigned cpus = (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
 
-	*fl = (struct flood){ .cpu = cpu % cpus, .sources = sources, .runs = runs };
+	*fl = (struct flood){ .cpu = cpu % cpus, .sources = sources };
 	assert_int_equal(pthread_create(&fl->thread, NULL, flood, fl), 0);
 }
 
@@ -92,26 +97,24 @@ static void no_count_is_lost_between_reading_and_deleting(void **state)
 {
 	struct sums s = { 0 };
 	struct flood a, b;
-	unsigned flushes = 0;
 
 	(void)state;
-	start(&a, 0, 64, RUNS);
-	start(&b, 1, 64, RUNS);
-	while (!a.done || !b.done) {
+	start(&a, 0, 64);
+	start(&b, 1, 64);
+	for (int i = 0; i < FLUSHES || a.runs < 64 || b.runs < 64; i++) {
 		assert_int_equal(net_folds_flush(&t->folds, on_fold, &s), 0);
 		t_grace();
-		flushes++;
 	}
+	a.stop = b.stop = true;
 	pthread_join(a.thread, NULL);
 	pthread_join(b.thread, NULL);
 	(void)t_folded(t, on_fold, &s);
-	assert_true(flushes > 3);
-	assert_int_equal(s.packets, 2 * RUNS);
+	assert_int_equal(s.packets, a.runs + b.runs);
 	assert_int_equal(s.many, 0);
 	assert_int_equal(s.told, t_records(t));
 	assert_true(s.told >= 1);
-	for (int i = 0; i < 64; i++)
-		assert_int_equal(s.sources[i], 2 * (RUNS / 64 + (i < RUNS % 64)));
+	for (uint32_t i = 0; i < 64; i++)
+		assert_int_equal(s.sources[i], shots(&a, i) + shots(&b, i));
 }
 
 /* Of each thread, in a loop inside the kernel. What one processor loses to nobody needs no million,
